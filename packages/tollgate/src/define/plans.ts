@@ -1,0 +1,42 @@
+import type { CalendarUnit } from '../compile/calendar.ts'
+import type { Duration } from './duration.ts'
+import type { LimitDefinition } from './limits.ts'
+import type { Headlines } from './names.ts'
+import { validatePlans } from './validate.ts'
+
+export interface Price {
+  /** In major units of the currency: 19.9, 1990. */
+  readonly amount: number
+  /** ISO 4217, such as `USD`. */
+  readonly currency: string
+  readonly every: CalendarUnit | Duration
+}
+
+export interface PlanDefinition {
+  /** Order of upgrade: a higher rank is a better plan. An integer. */
+  readonly rank: number
+  readonly price?: Price
+  readonly limits: Readonly<Record<string, LimitDefinition>>
+  /** The limit that `X-RateLimit-*` headers speak of. Default: the plan's first quota. */
+  readonly headline?: string
+  /** Credits granted each period. */
+  readonly credits?: { readonly grant: number; readonly every: CalendarUnit | Duration }
+}
+
+export type Plans = Readonly<Record<string, PlanDefinition>>
+
+export interface OperationDefinition {
+  /** What one such operation costs in credits: an integer 0 … 2^31−1. */
+  readonly credits?: number
+}
+
+export type Operations = Readonly<Record<string, OperationDefinition>>
+
+/**
+ * Plans as data: checked once, frozen, JSON-able (unlimited becomes `null` and is read back).
+ * Limits of one name count into one counter across the plans, so that an upgrade keeps what was used.
+ * @throws INVALID_DEFINITION that names plan, limit, value and fix.
+ */
+export function definePlans<const P extends Plans>(plans: P & Headlines<P>): P {
+  return validatePlans(plans) as P
+}

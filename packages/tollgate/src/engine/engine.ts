@@ -1,0 +1,277 @@
+import { createHmac, randomUUID } from 'node:crypto'
+import type { Catalog } from '../compile/catalog.ts'
+import { type Charges, compileCharges, type SubjectFacts } from '../compile/charges.ts'
+import type { Program } from '../compile/program.ts'
+import { assertInteger, assertText, MAX_TTL_MS, validateAmounts, validateRequest } from '../compile/request.ts'
+import type { Digester } from '../content/digest.ts'
+import { invalidRequest, show, TollgateError } from '../errors/index.ts'
+import type { Locale, MessageFacts } from '../messages/index.ts'
+import { MemoryStore } from '../stores/memory/index.ts'
+import type { CounterStore, DecideCommand, MaybePromise, Outcome, SettleCommand, SettleOutcome } from '../stores/store.ts'
+import type { Clock } from './clock.ts'
+import { decisionOf } from './decision.ts'
+import { Events } from './events.ts'
+import { aborted, failurePolicyOf, StoreGuard } from './guard.ts'
+import { Receipts } from './receipts.ts'
+import { OpenReservation, settlementOf } from './reservation.ts'
+import { modeFor, type Rollout } from './rollout.ts'
+import { decideTogether } from './together.ts'
+import type { SubjectRecord, SubjectStore } from './subjects.ts'
+import type { CommitOptions, Decision, Settlement, TollgateRequest } from './types.ts'
+
+export type Action = 'check' | 'consume' | 'reserve'
+
+export interface EngineConfig {
+  catalog: Catalog
+  store: CounterStore
+  subjects: SubjectStore
+  clock: Clock
+  digest: Digester
+  message: (facts: MessageFacts, locale: Locale) => string
+  localeOf: (locale: string | undefined) => Locale
+  defaultPlanOf: (subject: string) => string | undefined
+  /** Goes before every subject in the store, so that namespaces never meet there. */
+  keyPrefix: string
+  secret: string | Uint8Array
+  newId: () => string
+  rollout: Rollout
+  storeTimeoutMs: number
+  maxInFlight: number
+  maxReceipts: number
+  localShare: number
+}
+
+const DEFAULT_TTL_MS = 60_000
+/** Marks reservations that this process's own counters hold while the store is down. */
+const LOCAL_ID = 'local_'
+/** A plan changes, or a period ends, at most this often while one request is decided. */
+const MAX_COMPILATIONS = 4
+
+/** From a request to a decision, and from a reservation to its settlement. */
+export class Engine {
+  readonly events = new Events()
+  readonly config: EngineConfig
+  rollout: Rollout
+  readonly #guard: StoreGuard
+  readonly #receipts: Receipts<Decision>
+  readonly #scratch: Charges = { limits: [], charges: [] }
+  #local: MemoryStore | undefined
+  #isClosed = false
+
+  constructor(config: EngineConfig) {
+    this.config = config
+    this.rollout = config.rollout
+    this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight)
+    this.#receipts = new Receipts(config.clock, config.maxReceipts)
+  }
+
+  decide(request: TollgateRequest, action: Action): MaybePromise<Decision> {
+    this.assertOpen()
+    if (typeof request !== 'object' || request === null) throw invalidRequest('request', `${show(request)} is not a request; use an object with a subject`)
+    assertText(request.subject, 'subject')
+    if (request.signal?.aborted) throw aborted()
+    if (request.idempotencyKey === undefined || action === 'check') return this.#decideAll(request, action)
+    assertText(request.idempotencyKey, 'idempotencyKey')
+    const { signal: _, idempotencyKey, ...body } = request
+    const fingerprint = createHmac('sha256', this.config.secret).update(JSON.stringify(body)).digest('base64url')
+    return this.#receipts.once(`${action} ${idempotencyKey}`, fingerprint, () => this.#decideAll(request, action)).then(({ answer }) => answer)
+  }
+
+  async settle(id: string, action: SettleCommand['action'], options: { amounts?: Readonly<Record<string, number>>; ttlMs?: number; signal?: AbortSignal } = {}): Promise<Settlement> {
+    this.assertOpen()
+    assertText(id, 'id')
+    if (options.amounts !== undefined) validateAmounts(options.amounts, this.config.catalog.meters)
+    if (action === 'extend') assertInteger(options.ttlMs, 'ttlMs', 1, MAX_TTL_MS)
+    const outcome = await this.#settleInStore(id, action, options)
+    if (outcome.result === 'unknown') throw new TollgateError('UNKNOWN_RESERVATION', `id: ${show(id)} is not a reservation, or it ended more than a day ago`, { field: 'id' })
+    const settlement = settlementOf(outcome.reservation)
+    if (outcome.result === 'settled-before') {
+      throw new TollgateError('ALREADY_SETTLED', `id: the reservation was ${settlement.status} before; a reservation is settled once`, { field: 'id', details: { reservation: settlement } })
+    }
+    if (outcome.result === 'expired') {
+      throw new TollgateError('RESERVATION_EXPIRED', 'id: the hold has expired and cannot be extended; commit what was used, or reserve again', { field: 'id', details: { reservation: settlement } })
+    }
+    for (const linked of outcome.reservation.memo.linked ?? []) await this.#settleInStore(linked, action, options)
+    this.events.emit('settled', { settlement })
+    return settlement
+  }
+
+  /** The plan a request is decided under: the one it names, else the subject's, else the default. */
+  programOf(subject: string, named: string | undefined, record: SubjectRecord | undefined): Program {
+    const name = named ?? record?.plan ?? this.config.defaultPlanOf(subject)
+    if (name !== undefined) return this.config.catalog.find(name)
+    throw new TollgateError('UNKNOWN_PLAN', `plan: ${show(subject)} has no plan; name one in the request, store one with setPlan, or set defaultPlan`, { field: 'plan' })
+  }
+
+  /** What is known of a subject's own start and limits. */
+  factsOf(subject: string, record: SubjectRecord | undefined, program: Program, now: number): SubjectFacts {
+    const known = record?.anchorAt ?? (program.isAnchored ? this.config.store.knownAnchor(this.keyOf(subject)) : undefined)
+    return { anchorAt: known ?? now, isAssumed: record?.anchorAt === undefined, overrides: record?.overrides }
+  }
+
+  keyOf(subject: string): string {
+    return this.config.keyPrefix === '' ? subject : this.config.keyPrefix + subject
+  }
+
+  assertOpen(): void {
+    if (this.#isClosed) throw new TollgateError('CLOSED', 'this Tollgate was closed; create a new one')
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#guard.idle()
+    await this.config.store.close()
+  }
+
+  #decideAll(request: TollgateRequest, action: Action): MaybePromise<Decision> {
+    if (request.also !== undefined && request.also.length > 0) return decideTogether(this, request, action)
+    return this.decideOne(request, action)
+  }
+
+  /** @param linked reservations that are settled with this one. */
+  decideOne(request: TollgateRequest, action: Action, linked?: readonly string[]): MaybePromise<Decision> {
+    const record = this.config.subjects.get(request.subject)
+    if (isPromise(record)) return record.then((found) => this.#decideFor(request, action, found, linked))
+    return this.#decideFor(request, action, record, linked)
+  }
+
+  #decideFor(request: TollgateRequest, action: Action, record: SubjectRecord | undefined, linked: readonly string[] | undefined): MaybePromise<Decision> {
+    const program = this.programOf(request.subject, request.plan, record)
+    validateRequest(request, program.vocabulary)
+    assertNoCredits(program, request)
+    const mode = modeFor(this.rollout, request.subject)
+    const now = this.config.clock.now()
+    if (mode === 'off') return this.#passUnlimited(request, program, action, 'off')
+    const facts = this.factsOf(request.subject, record, program, now)
+    const charges = compileCharges(program, request, now, facts, this.config.digest, this.#scratch)
+    // A unit of capacity is given back by its reservation's id, so it needs one even when it is consumed at once.
+    const isStanding = action === 'consume' && charges.limits.some(({ kind }, i) => kind === 'capacity' && charges.charges[i]!.stated === 0 && charges.charges[i] === charges.limits[i]!.charge)
+    const decided = this.#ask(request, program, isStanding ? 'reserve' : action, charges, facts, mode, linked)
+    if (!isStanding) return decided
+    return Promise.resolve(decided).then(async (decision) => {
+      if (decision.reservation) await this.settle(decision.reservation.id, 'commit')
+      return decision
+    })
+  }
+
+  #ask(request: TollgateRequest, program: Program, action: Action, charges: Charges, facts: SubjectFacts, mode: 'enforce' | 'shadow', linked: readonly string[] | undefined, compilation = 1): MaybePromise<Decision> {
+    const command = this.#command(request, program, action, charges, linked)
+    const finish = (outcome: Outcome, kept: Charges): MaybePromise<Decision> => {
+      if (!outcome.stale) return this.#conclude(request, program, command, mode, kept, outcome)
+      if (compilation === MAX_COMPILATIONS) throw new TollgateError('OVERLOADED', 'the clocks of this process and its store are too far apart to agree on a period', { retryAfterMs: 1000 })
+      const known: SubjectFacts = { ...facts, anchorAt: outcome.stale.anchorAt ?? facts.anchorAt }
+      const again = compileCharges(program, request, outcome.at, known, this.config.digest, this.#scratch)
+      return this.#ask(request, program, action, again, known, mode, linked, compilation + 1)
+    }
+    const answer = this.config.store.decide(command)
+    if (!isPromise(answer)) return finish(answer, charges)
+    // The scratch is used again before the answer comes.
+    const kept: Charges = { limits: [...charges.limits], charges: charges.charges.map((c) => ({ ...c })) }
+    return this.#guarded(answer, request.signal).then(
+      (outcome) => finish(outcome, kept),
+      (error: unknown) => this.#decideWithoutStore(request, program, { ...command, charges: kept.charges }, mode, kept, error),
+    )
+  }
+
+  #command(request: TollgateRequest, program: Program, action: Action, { charges }: Charges, linked: readonly string[] | undefined): DecideCommand {
+    const command: DecideCommand = { subject: this.keyOf(request.subject), plan: program.id, charges, now: this.config.clock.now(), action }
+    if (action === 'reserve') {
+      command.reservation = { id: this.config.newId(), ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(linked && { linked }) } }
+    }
+    return command
+  }
+
+  #conclude(request: TollgateRequest, program: Program, command: DecideCommand, mode: 'enforce' | 'shadow', charges: Charges, outcome: Outcome): MaybePromise<Decision> {
+    const { catalog, message, localeOf } = this.config
+    const decision = decisionOf(program, request, mode, charges, outcome, { catalog, message, locale: localeOf(request.locale) })
+    if (outcome.uncounted) decision.degraded = true
+    if (outcome.admitted && command.action !== 'check') this.#warn(decision, charges)
+    if (command.reservation && outcome.admitted) {
+      decision.reservation = new OpenReservation(this.#settler, command.reservation.id, outcome.at + command.reservation.ttlMs)
+    } else if (command.reservation && decision.allowed) {
+      // Shadow mode would have denied: the caller still gets a reservation to settle, of nothing.
+      return this.#reserveNothing(command, decision)
+    }
+    this.#announce(request, command.action, decision)
+    return decision
+  }
+
+  readonly #settler = {
+    commit: (id: string, options: CommitOptions = {}): Promise<Settlement> => this.settle(id, 'commit', options as { amounts?: Record<string, number> }),
+    release: (id: string): Promise<Settlement> => this.settle(id, 'release'),
+  }
+
+  /** A decision that nothing was asked for: limits are off, or the store is down and the policy is `open`. */
+  #passUnlimited(request: TollgateRequest, program: Program, action: Action, mode: Decision['mode'], isDegraded = false): MaybePromise<Decision> {
+    const decidedAt = this.config.clock.now()
+    const decision: Decision = { allowed: true, subject: request.subject, plan: program.id, mode, degraded: isDegraded, violations: [], limits: [], decidedAt, retryAfterMs: 0 }
+    const command = this.#command(request, program, action, { limits: [], charges: [] }, undefined)
+    if (command.reservation) return this.#reserveNothing(command, decision, isDegraded)
+    this.#announce(request, action, decision)
+    return decision
+  }
+
+  /** Nothing is held, so this process's own counters can keep the reservation when the store cannot. */
+  async #reserveNothing(command: DecideCommand, decision: Decision, isLocal = false): Promise<Decision> {
+    const reservation = { ...command.reservation!, id: isLocal ? LOCAL_ID + command.reservation!.id : command.reservation!.id }
+    const store = isLocal ? this.#localStore() : this.config.store
+    await store.decide({ ...command, charges: [], reservation })
+    return { ...decision, reservation: new OpenReservation(this.#settler, reservation.id, command.now + reservation.ttlMs) }
+  }
+
+  /** The store failed: the strictest policy of the request's limits decides. */
+  #decideWithoutStore(request: TollgateRequest, program: Program, command: DecideCommand, mode: 'enforce' | 'shadow', charges: Charges, error: unknown): MaybePromise<Decision> {
+    if (!TollgateError.isInstance(error) || error.code !== 'STORE_UNAVAILABLE') throw error
+    const policy = failurePolicyOf(charges)
+    this.events.emit('degraded', { error, policy })
+    if (policy === 'closed') throw error
+    if (policy === 'open') return this.#passUnlimited(request, program, command.action, mode, true)
+    const share = this.config.localShare
+    for (const c of charges.charges) c.max = Math.floor(c.max * share)
+    const local = command.reservation ? { ...command, reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } } : command
+    const decision = this.#conclude(request, program, local, mode, charges, this.#localStore().decide(local))
+    return Promise.resolve(decision).then((decided) => ({ ...decided, degraded: true }))
+  }
+
+  #settleInStore(id: string, action: SettleCommand['action'], { amounts, ttlMs, signal }: { amounts?: Readonly<Record<string, number>>; ttlMs?: number; signal?: AbortSignal }): MaybePromise<SettleOutcome> {
+    const store = id.startsWith(LOCAL_ID) ? this.#localStore() : this.config.store
+    const answer = store.settle({ id, action, now: this.config.clock.now(), ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }) })
+    return isPromise(answer) ? this.#guarded(answer, signal) : answer
+  }
+
+  undo(id: string): MaybePromise<SettleOutcome> {
+    return this.#settleInStore(id, 'undo', {})
+  }
+
+  #guarded<T>(call: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    return this.#guard.within(call, signal)
+  }
+
+  #localStore(): MemoryStore {
+    return (this.#local ??= new MemoryStore())
+  }
+
+  #warn({ subject, plan, limits }: Decision, { limits: programs, charges }: Charges): void {
+    if (!this.events.hasListeners('warning')) return
+    programs.forEach(({ softLimit }, i) => {
+      const limit = limits[i]!
+      if (limit.warning && limit.used - charges[i]!.amount < softLimit!) this.events.emit('warning', { subject, plan, limit })
+    })
+  }
+
+  #announce(request: TollgateRequest, action: Action, decision: Decision): void {
+    if (this.events.hasListeners('decision')) this.events.emit('decision', { request, action, decision })
+  }
+}
+
+export const newReservationId = (): string => `r_${randomUUID().replaceAll('-', '')}`
+
+export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
+  return typeof (value as Promise<T> | undefined)?.then === 'function'
+}
+
+/** Credits need the ledger: an operation that costs some is refused rather than given away. */
+function assertNoCredits(program: Program, { operation }: TollgateRequest): void {
+  if (operation === undefined || !(program.vocabulary.costs.get(operation)! > 0)) return
+  throw new TollgateError('INVALID_REQUEST', `operation: ${show(operation)} costs credits, and this version of Tollgate has no ledger to take them from`, { field: 'operation' })
+}

@@ -1,0 +1,75 @@
+import type { Charges } from '../compile/charges.ts'
+import type { FailurePolicy } from '../define/limits.ts'
+import { TollgateError } from '../errors/index.ts'
+import type { Clock } from './clock.ts'
+
+/** Keeps calls to a remote store within bounds: so many at a time, each with a deadline. */
+export class StoreGuard {
+  readonly #clock: Clock
+  readonly #timeoutMs: number
+  readonly #maxInFlight: number
+  #inFlight = 0
+  #onIdle: (() => void)[] = []
+
+  constructor(clock: Clock, timeoutMs: number, maxInFlight: number) {
+    this.#clock = clock
+    this.#timeoutMs = timeoutMs
+    this.#maxInFlight = maxInFlight
+  }
+
+  /** @throws OVERLOADED */
+  assertRoom(): void {
+    if (this.#inFlight < this.#maxInFlight) return
+    throw new TollgateError('OVERLOADED', `${this.#maxInFlight} calls to the store are under way; slow down, or raise maxInFlight`, { retryAfterMs: 1000 })
+  }
+
+  /** `call`, or STORE_UNAVAILABLE at the deadline, or ABORTED as soon as the signal says so. */
+  async within<T>(call: Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#inFlight++
+    let cancel = (): void => {}
+    let onAbort = (): void => {}
+    const ends = new Promise<never>((_, reject) => {
+      cancel = this.#clock.after(this.#timeoutMs, () => reject(unavailable(`no answer within ${this.#timeoutMs} ms`)))
+      onAbort = () => reject(aborted())
+      signal?.addEventListener('abort', onAbort)
+    })
+    try {
+      return await Promise.race([call, ends])
+    } catch (error) {
+      throw TollgateError.isInstance(error) ? error : unavailable('it failed', error)
+    } finally {
+      cancel()
+      signal?.removeEventListener('abort', onAbort)
+      // The call may still be under way after its deadline: the bound counts those too.
+      void call.then(() => this.#done(), () => this.#done())
+    }
+  }
+
+  /** When no call is under way any more. */
+  idle(): Promise<void> {
+    return this.#inFlight === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve))
+  }
+
+  #done(): void {
+    if (--this.#inFlight > 0) return
+    this.#onIdle.forEach((resolve) => resolve())
+    this.#onIdle = []
+  }
+}
+
+export function aborted(): TollgateError {
+  return new TollgateError('ABORTED', 'signal: the caller gave up')
+}
+
+function unavailable(what: string, cause?: unknown): TollgateError {
+  return new TollgateError('STORE_UNAVAILABLE', `the counter store is unavailable: ${what}`, { retryAfterMs: 1000, cause })
+}
+
+const STRICTNESS: Record<FailurePolicy, number> = { open: 0, local: 1, closed: 2 }
+
+/** The strictest policy of a request's limits. */
+export function failurePolicyOf({ limits }: Charges): FailurePolicy {
+  let strictest: FailurePolicy = 'open'
+  for (const { onFailure } of limits) if (STRICTNESS[onFailure] > STRICTNESS[strictest]) strictest = onFailure
+  return strictest
+}

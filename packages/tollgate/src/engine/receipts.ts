@@ -1,0 +1,68 @@
+import { TollgateError } from '../errors/index.ts'
+import type { Clock } from './clock.ts'
+
+/** An answer is remembered this long. */
+export const RECEIPT_MS = 86_400_000
+
+interface Receipt<T> {
+  fingerprint: string
+  expiresAt: number
+  /** Absent while the first request is under way. */
+  answer?: T
+}
+
+/**
+ * Idempotency keys: the same key with the same request gives the first answer again. A denial is an answer; an error is
+ * none, so the key is free again. Bounded: at the bound a new key is refused, because forgetting one could charge twice.
+ */
+export class Receipts<T> {
+  readonly #clock: Clock
+  readonly #max: number
+  readonly #receipts = new Map<string, Receipt<T>>()
+
+  constructor(clock: Clock, max = 100_000) {
+    this.#clock = clock
+    this.#max = max
+  }
+
+  /**
+   * @param fingerprint tells requests apart; never the request itself.
+   * @throws IDEMPOTENCY_CONFLICT, IDEMPOTENCY_IN_PROGRESS, OVERLOADED, and what `run` throws.
+   */
+  async once(key: string, fingerprint: string, run: () => T | Promise<T>): Promise<{ answer: T; isReplay: boolean }> {
+    const now = this.#clock.now()
+    this.#forget(now)
+    const known = this.#receipts.get(key)
+    if (known && known.expiresAt > now) return { answer: answerOf(known, fingerprint), isReplay: true }
+    if (this.#receipts.size >= this.#max) {
+      throw new TollgateError('OVERLOADED', `${this.#max} idempotency keys are remembered; raise maxReceipts, or send fewer keys`, { retryAfterMs: 1000 })
+    }
+    const receipt: Receipt<T> = { fingerprint, expiresAt: now + RECEIPT_MS }
+    this.#receipts.set(key, receipt)
+    try {
+      receipt.answer = await run()
+    } catch (error) {
+      this.#receipts.delete(key)
+      throw error
+    }
+    return { answer: receipt.answer, isReplay: false }
+  }
+
+  /** All are kept equally long, so the oldest come first. */
+  #forget(now: number): void {
+    for (const [key, { expiresAt }] of this.#receipts) {
+      if (expiresAt > now) return
+      this.#receipts.delete(key)
+    }
+  }
+}
+
+function answerOf<T>(receipt: Receipt<T>, fingerprint: string): T {
+  if (receipt.fingerprint !== fingerprint) {
+    throw new TollgateError('IDEMPOTENCY_CONFLICT', 'idempotencyKey: it was used with another request; use a new key for a new request', { field: 'idempotencyKey' })
+  }
+  if (!('answer' in receipt)) {
+    throw new TollgateError('IDEMPOTENCY_IN_PROGRESS', 'idempotencyKey: the first request with it has no answer yet; try again in a moment', { field: 'idempotencyKey', retryAfterMs: 1000 })
+  }
+  return receipt.answer as T
+}

@@ -1,0 +1,96 @@
+import { assertText } from '../compile/request.ts'
+import { invalidRequest, show } from '../errors/index.ts'
+import { longerWait } from './decision.ts'
+import type { Action, Engine } from './engine.ts'
+import type { Decision, TollgateRequest } from './types.ts'
+
+const MAX_ALSO = 8
+
+/**
+ * A request of several subjects: each is a decision of its own under its own plan, in the order ip, team, subject.
+ * When one refuses, those before it are taken back as if they had never been asked.
+ */
+export async function decideTogether(engine: Engine, request: TollgateRequest, action: Action): Promise<Decision> {
+  const parts = partsOf(engine, request)
+  const decisions: Decision[] = []
+  const reserved: string[] = []
+  const partAction = action === 'check' ? 'check' : 'reserve'
+  try {
+    for (const part of parts) {
+      const isLast = part === parts.at(-1)
+      const decision = await engine.decideOne(part, partAction, isLast ? reserved.slice() : undefined)
+      decisions.push(decision)
+      if (!decision.allowed && action !== 'check') {
+        await undoAll(engine, reserved)
+        return merge(decisions, request)
+      }
+      if (decision.reservation) reserved.push(decision.reservation.id)
+    }
+  } catch (error) {
+    await undoAll(engine, reserved)
+    throw error
+  }
+  const merged = merge(decisions, request)
+  if (action === 'consume') {
+    await engine.settle(reserved.at(-1)!, 'commit')
+    delete merged.reservation
+  }
+  return merged
+}
+
+async function undoAll(engine: Engine, reserved: readonly string[]): Promise<void> {
+  // Should one fail, its hold expires by itself: stricter for a while, never looser.
+  await Promise.allSettled(reserved.map((id) => engine.undo(id)))
+}
+
+/** One request per subject. The others only carry what their plans know of. */
+function partsOf(engine: Engine, request: TollgateRequest): TollgateRequest[] {
+  const { also, ...main } = request
+  if (!Array.isArray(also) || also.length > MAX_ALSO) throw invalidRequest('also', `${show(also)} is not a list of at most ${MAX_ALSO} subjects`)
+  const others = also.map((entry, i): TollgateRequest => {
+    const { subject, plan } = typeof entry === 'string' ? { subject: entry, plan: undefined } : entry
+    assertText(subject, `also.${i}`)
+    return restrict(engine, { ...main, subject }, plan)
+  })
+  return [...others.toSorted((a, b) => orderOf(a) - orderOf(b)), main]
+}
+
+function orderOf({ subject }: TollgateRequest): number {
+  if (subject.startsWith('ip:')) return 0
+  return subject.startsWith('team:') ? 1 : 2
+}
+
+function restrict(engine: Engine, part: TollgateRequest, plan: string | undefined): TollgateRequest {
+  const { plan: _plan, operation, dimensions, amounts, current: _current, ...rest } = part
+  const restricted: TollgateRequest = plan === undefined ? rest : { ...rest, plan }
+  const record = engine.config.subjects.get(part.subject)
+  if (record instanceof Promise) return restricted
+  const { vocabulary } = engine.programOf(part.subject, plan, record)
+  if (operation !== undefined && (vocabulary.operations?.has(operation) ?? true)) restricted.operation = operation
+  if (dimensions) restricted.dimensions = pick(dimensions as Record<string, string>, vocabulary.dimensions)
+  if (amounts) restricted.amounts = pick(amounts as Record<string, number>, vocabulary.meters)
+  return restricted
+}
+
+function pick<T>(values: Readonly<Record<string, T>>, names: ReadonlySet<string>): Record<string, T> {
+  return Object.fromEntries(Object.entries(values).filter(([name]) => names.has(name)))
+}
+
+/** One answer: the subject's own limits first, the others' marked with whose they are. */
+function merge(decisions: readonly Decision[], { subject }: TollgateRequest): Decision {
+  const own = decisions.find((decision) => decision.subject === subject) ?? decisions.at(-1)!
+  const ordered = [own, ...decisions.filter((decision) => decision !== own)]
+  for (const { subject: whose, limits, violations } of ordered) {
+    if (whose === subject) continue
+    for (const state of [...limits, ...violations]) state.subject = whose
+  }
+  return {
+    ...own,
+    subject,
+    allowed: ordered.every(({ allowed }) => allowed),
+    degraded: ordered.some(({ degraded }) => degraded),
+    violations: ordered.flatMap(({ violations }) => violations),
+    limits: ordered.flatMap(({ limits }) => limits),
+    retryAfterMs: ordered.map((decision) => decision.retryAfterMs).reduce(longerWait),
+  }
+}

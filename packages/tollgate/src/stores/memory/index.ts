@@ -1,0 +1,261 @@
+import { anchorCharge, type Cell, CellKind, type Charge, isHeld, type Verdict } from '../../decide/charge.ts'
+import { addHold, dropHolds, extendHolds, type Holds } from '../../decide/holds.ts'
+import { apply, applyHold, examine, hasRoom, newestAt, repair } from '../../decide/kernel.ts'
+import { commitCharge, returnCapacity, undoCharge } from '../../decide/settle.ts'
+import { slotOf } from '../../decide/slots.ts'
+import { TollgateError } from '../../errors/index.ts'
+import type { CounterStore, DecideCommand, Outcome, SettleCommand, SettleOutcome, UsageCommand, UsageEntry } from '../store.ts'
+import { Records } from './records.ts'
+import { isStanding, type MemoryReservation, Reservations } from './reservations.ts'
+
+export interface MemoryStoreOptions {
+  /** Subjects kept at a time: an integer from 1. Default 1,000,000 (about 200 bytes each). */
+  maxSubjects?: number
+  /** Cells of worlds, texts and logs kept at a time: an integer from 1. Default 4,000,000 (about 50 bytes each). */
+  maxPartitions?: number
+  /** Open reservations at a time, and as many settled ones to answer repeats from: an integer from 1. Default 1,000,000. */
+  maxReservations?: number
+  /**
+   * What happens to a subject or partition that finds no room. Nothing live is ever evicted for it: an attacker who
+   * invents subjects must not make the store forget what they used. `refuse` (default) raises OVERLOADED;
+   * `admit` lets the request pass uncounted and marks the decision `degraded`.
+   */
+  whenFull?: 'refuse' | 'admit'
+}
+
+const NO_HOLDS: Holds = []
+/** Expired records looked at with each call, and when the store is full. */
+const TIDY_STEPS = 2
+const TIDY_STEPS_WHEN_FULL = 1000
+
+/** Counters in this process: exact, synchronous, bounded, gone when the process ends. */
+export class MemoryStore implements CounterStore {
+  readonly name = 'memory'
+  readonly #maxSubjects: number
+  readonly #maxPartitions: number
+  readonly #whenFull: 'refuse' | 'admit'
+  readonly #records = new Records()
+  readonly #reservations: Reservations
+  /** Scratch, used again with every call. */
+  readonly #cells: Cell[] = []
+  readonly #verdicts: Verdict[] = []
+  readonly #anchor = newCell()
+  readonly #outcome: Outcome = { at: 0, admitted: false, verdicts: this.#verdicts, uncounted: false }
+  /** Names of plans, which records keep as an index. */
+  readonly #plans: string[] = []
+  #serial = 0
+
+  constructor(options: MemoryStoreOptions = {}) {
+    this.#maxSubjects = options.maxSubjects ?? 1_000_000
+    this.#maxPartitions = options.maxPartitions ?? 4_000_000
+    this.#whenFull = options.whenFull ?? 'refuse'
+    this.#reservations = new Reservations(options.maxReservations ?? 1_000_000)
+  }
+
+  decide(command: DecideCommand): Outcome {
+    const { charges, now, action } = command
+    this.#records.tidy(now, TIDY_STEPS)
+    if (action === 'reserve') this.#reservations.assertRoom(now)
+    const row = this.#records.find(command.subject)
+    const holds = this.#records.holds(row, NO_HOLDS)
+    const outcome = this.#outcome
+    outcome.at = now
+    outcome.admitted = true
+    outcome.uncounted = false
+    this.#verdicts.length = charges.length
+    let missing = 0
+    for (let i = 0; i < charges.length; i++) {
+      const c = charges[i]!
+      const cell = (this.#cells[i] ??= newCell())
+      if (!this.#records.locate(row, c, cell)) missing++
+      if (c.kind === CellKind.anchor && cell.w[cell.at] !== -Infinity && cell.w[cell.at] !== c.startAt) return { at: now, admitted: false, verdicts: [], stale: { anchorAt: cell.w[cell.at]! } }
+      if (c.kind === CellKind.quota && (now < c.startAt || now >= c.endAt)) return { at: now, admitted: false, verdicts: [], stale: {} }
+      if (newestAt(c, cell) > now) repair(c, action === 'check' ? copyInto(cell) : cell, holds, now)
+      if (!examine(c, cell, holds, now, (this.#verdicts[i] ??= newVerdict()))) outcome.admitted = false
+    }
+    if (outcome.admitted && action !== 'check') this.#write(command, row, missing)
+    return outcome
+  }
+
+  settle(command: SettleCommand): SettleOutcome {
+    const reservation = this.#reservations.get(command.id)
+    if (!reservation) return { result: 'unknown' }
+    const { now, action } = command
+    const hasExpired = now >= reservation.expiresAt
+    if (action === 'release' && isStanding(reservation)) return this.#returnCapacity(reservation, now)
+    if (reservation.status !== 'open') return { result: 'settled-before', reservation }
+    if (action === 'extend') {
+      if (hasExpired) return { result: 'expired', reservation }
+      reservation.expiresAt = Math.max(reservation.expiresAt, now + command.ttlMs!)
+      extendHolds(this.#records.ownHolds(this.#rowOf(reservation, now)), reservation.serial, reservation.expiresAt)
+      return { result: 'settled', reservation }
+    }
+    const row = this.#rowOf(reservation, now)
+    dropHolds(this.#records.ownHolds(row), reservation.serial)
+    if (action === 'commit') this.#commit(reservation, row, now, command.amounts)
+    if (action === 'undo') {
+      this.#each(reservation, row, (c, cell) => undoCharge(c, cell, reservation.chargedAt))
+      this.#reservations.remove(reservation.id)
+    }
+    reservation.status = action === 'commit' ? 'committed' : 'released'
+    reservation.settledAt = now
+    reservation.late = hasExpired
+    if (action !== 'undo') this.#reservations.settle(reservation, now)
+    return { result: 'settled', reservation }
+  }
+
+  usage({ subject, limits, now }: UsageCommand): UsageEntry[] {
+    const row = this.#records.find(subject)
+    const holds = this.#records.holds(row, NO_HOLDS)
+    const look = (limit: number, partition: string, cell: Cell): UsageEntry => {
+      const { charge } = limits[limit]!
+      const verdict = newVerdict()
+      if (newestAt(charge, cell) > now) repair(charge, copyInto(cell), holds, now)
+      examine(charge, cell, holds, now, verdict)
+      return { limit, partition, verdict }
+    }
+    const entries: UsageEntry[] = []
+    limits.forEach(({ charge, isPartitioned }, i) => {
+      const cell = newCell()
+      this.#records.locate(row, charge, cell)
+      if (!isPartitioned) entries.push(look(i, '', cell))
+    })
+    if (row < 0) return entries
+    const bySlot = new Map(limits.map(({ charge, isPartitioned }, i) => [charge.slot, isPartitioned ? i : -1]))
+    const byScope = new Map<number, UsageEntry>()
+    for (const entry of this.#records.entries(row)) {
+      const scope = this.#records.partitions.scope(entry)
+      const limit = bySlot.get(scope.slot) ?? -1
+      if (limit < 0) continue
+      const found = look(limit, scope.partition, this.#records.partitions.cell(entry, newCell()))
+      if (found.verdict.used > (byScope.get(scope.id)?.verdict.used ?? 0)) byScope.set(scope.id, found)
+    }
+    return [...entries, ...byScope.values()]
+  }
+
+  reset(subject: string, cells: readonly string[] | null): void {
+    const row = this.#records.find(subject)
+    if (row >= 0) this.#records.clear(row, cells && new Set(cells.map(slotOf)))
+  }
+
+  lastPlan(subject: string): string | undefined {
+    const row = this.#records.find(subject)
+    return row < 0 ? undefined : this.#plans[this.#records.plan(row)]
+  }
+
+  knownAnchor(subject: string): number | undefined {
+    const row = this.#records.find(subject)
+    if (row < 0 || !this.#records.locate(row, ANCHOR, this.#anchor)) return undefined
+    const at = this.#anchor.w[this.#anchor.at]!
+    return at === -Infinity ? undefined : at
+  }
+
+  close(): void {}
+
+  #write(command: DecideCommand, found: number, missing: number): void {
+    const { charges, now, reservation } = command
+    let row = found
+    if (row < 0 || missing > 0) {
+      row = this.#makeRoom(command.subject, found, missing, now)
+      if (row < 0) {
+        this.#outcome.uncounted = true
+        return
+      }
+      this.#records.extend(row, charges)
+      charges.forEach((c, i) => this.#records.locate(row, c, this.#cells[i]!))
+    }
+    this.#records.setPlan(row, this.#planIndex(command.plan))
+    const holds = reservation ? this.#records.ownHolds(row) : NO_HOLDS
+    const serial = ++this.#serial
+    const expiresAt = reservation ? now + reservation.ttlMs : 0
+    for (let i = 0; i < charges.length; i++) {
+      const c = charges[i]!
+      const cell = this.#cells[i]!
+      if (!hasRoom(c, cell, now)) this.#records.grow(row, c, cell)
+      if (reservation && isHeld(c.kind)) {
+        applyHold(c, cell, expiresAt, this.#verdicts[i]!)
+        if (c.amount > 0) addHold(holds, cell.id, serial, c.amount, expiresAt, c.kind === CellKind.quota ? cell.w[cell.at]! : 0)
+      } else apply(c, cell, now, this.#verdicts[i]!)
+    }
+    if (!reservation) return
+    this.#reservations.add({
+      id: reservation.id,
+      serial,
+      subject: command.subject,
+      memo: reservation.memo,
+      charges: charges.map((c, i) => ({ ...c, startAt: c.kind === CellKind.quota ? this.#cells[i]!.w[this.#cells[i]!.at]! : c.startAt })),
+      chargedAt: now,
+      expiresAt,
+      status: 'open',
+      settledAt: null,
+      late: false,
+    })
+  }
+
+  #planIndex(plan: string): number {
+    const index = this.#plans.indexOf(plan)
+    return index < 0 ? this.#plans.push(plan) - 1 : index
+  }
+
+  /** The row of a subject that is about to be written to; -1 when the store is full and admits uncounted. */
+  #makeRoom(subject: string, row: number, missing: number, now: number): number {
+    const isFull = (): boolean => (row < 0 && this.#records.size >= this.#maxSubjects) || this.#records.partitions.size + missing > this.#maxPartitions
+    if (isFull()) this.#records.tidy(now, TIDY_STEPS_WHEN_FULL)
+    if (!isFull()) return row < 0 ? this.#records.add(subject, now) : row
+    if (this.#whenFull === 'admit') return -1
+    throw new TollgateError(
+      'OVERLOADED',
+      `the memory store is full (${this.#records.size} subjects of ${this.#maxSubjects}, ${this.#records.partitions.size} partitions of ${this.#maxPartitions}); raise maxSubjects or maxPartitions, or move the counters to Redis`,
+      { retryAfterMs: 1000 },
+    )
+  }
+
+  /** What is settled is recorded even when the store is full. */
+  #rowOf(reservation: MemoryReservation, now: number): number {
+    const found = this.#records.find(reservation.subject)
+    const row = found < 0 ? this.#records.add(reservation.subject, now) : found
+    this.#records.extend(row, reservation.charges)
+    return row
+  }
+
+  #each(reservation: MemoryReservation, row: number, use: (c: Charge, cell: Cell) => void): void {
+    const cell = newCell()
+    for (const c of reservation.charges) {
+      this.#records.locate(row, c, cell)
+      use(c, cell)
+    }
+  }
+
+  #commit(reservation: MemoryReservation, row: number, now: number, amounts: Readonly<Record<string, number>> = {}): void {
+    const holds = this.#records.holds(row, NO_HOLDS)
+    this.#each(reservation, row, (c, cell) => {
+      if (newestAt(c, cell) > now) repair(c, cell, holds, now)
+      const actual = amounts[c.meter]
+      if (!hasRoom(c, cell, now)) this.#records.grow(row, c, cell)
+      commitCharge(c, cell, now, actual === undefined ? c.amount : actual * c.weight)
+    })
+    reservation.memo = { ...reservation.memo, amounts: { ...reservation.memo.amounts, ...amounts } }
+  }
+
+  #returnCapacity(reservation: MemoryReservation, now: number): SettleOutcome {
+    this.#each(reservation, this.#rowOf(reservation, now), (c, cell) => {
+      if (c.kind === CellKind.capacity) returnCapacity(cell, now, c.amount)
+    })
+    reservation.status = 'released'
+    reservation.settledAt = now
+    this.#reservations.settle(reservation, now)
+    return { result: 'settled', reservation }
+  }
+}
+
+const newCell = (): Cell => ({ w: new Float64Array(0), at: 0, length: 0, id: 0 })
+const newVerdict = (): Verdict => ({ passes: false, used: 0, resetAt: 0, retryAt: 0 })
+
+/** Gives `cell` words of its own, so that a read-only call leaves the store's alone. */
+function copyInto(cell: Cell): Cell {
+  cell.w = cell.w.slice(cell.at, cell.at + cell.length)
+  cell.at = 0
+  return cell
+}
+
+const ANCHOR = anchorCharge()

@@ -1,0 +1,75 @@
+import { TollgateError } from '../../errors/index.ts'
+import { CellKind } from '../../decide/charge.ts'
+import type { StoredReservation } from '../store.ts'
+
+/** A commit is accepted this long after its hold expired. */
+export const LATE_COMMIT_MS = 86_400_000
+
+export interface MemoryReservation extends StoredReservation {
+  /** Names the reservation's holds. */
+  serial: number
+}
+
+/**
+ * Reservations by id. Open ones are kept until nobody may settle them any more; committed ones that stand for
+ * capacity until it is given back; settled ones as long as there is room, so that settling twice can be told the
+ * first outcome. An id that was forgotten is unknown, so nothing is ever settled twice.
+ */
+export class Reservations {
+  readonly #max: number
+  readonly #open = new Map<string, MemoryReservation>()
+  readonly #standing = new Map<string, MemoryReservation>()
+  readonly #settled = new Map<string, MemoryReservation>()
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  get(id: string): MemoryReservation | undefined {
+    return this.#open.get(id) ?? this.#standing.get(id) ?? this.#settled.get(id)
+  }
+
+  /** @throws OVERLOADED when there are `max` that cannot be forgotten. */
+  assertRoom(now: number): void {
+    forgetOldest(this.#open, now)
+    if (this.#open.size + this.#standing.size < this.#max) return
+    throw new TollgateError('OVERLOADED', `${this.#max} reservations are open; settle them, give them a shorter ttlMs, or raise maxReservations`, { retryAfterMs: 1000 })
+  }
+
+  add(reservation: MemoryReservation): void {
+    this.#open.set(reservation.id, reservation)
+  }
+
+  remove(id: string): void {
+    this.#open.delete(id)
+  }
+
+  /** Files a reservation that is not open any more. */
+  settle(reservation: MemoryReservation, now: number): void {
+    const { id } = reservation
+    this.#open.delete(id)
+    this.#standing.delete(id)
+    if (isStanding(reservation)) {
+      this.#standing.set(id, reservation)
+      return
+    }
+    reservation.charges = []
+    forgetOldest(this.#settled, now)
+    if (this.#settled.size >= this.#max) this.#settled.delete(this.#settled.keys().next().value!)
+    this.#settled.set(id, reservation)
+  }
+}
+
+/** Committed, and can still be released: it holds units of capacity. */
+export function isStanding({ status, charges }: StoredReservation): boolean {
+  return status === 'committed' && charges.some(({ kind, amount }) => kind === CellKind.capacity && amount > 0)
+}
+
+/** At most two with each call: more than are made. Those of a longer ttl wait for their turn behind shorter ones. */
+function forgetOldest(map: Map<string, MemoryReservation>, now: number): void {
+  let looks = 2
+  for (const [id, { expiresAt }] of map) {
+    if (expiresAt + LATE_COMMIT_MS > now || looks-- === 0) return
+    map.delete(id)
+  }
+}

@@ -1,0 +1,106 @@
+import type { Charge, Verdict } from '../decide/charge.ts'
+
+/**
+ * What the engine asks of a counter store. A store in this process answers at once, a remote one with a promise.
+ * `tollgate/testing` has the suite that every store passes.
+ */
+export type MaybePromise<T> = T | Promise<T>
+
+export interface DecideCommand {
+  subject: string
+  /** Full name of the plan the charges come from; kept for `lastPlan`. */
+  plan: string
+  charges: readonly Charge[]
+  /** The engine's reading of the clock. A store with a clock of its own goes by that, and says so in `Outcome.at`. */
+  now: number
+  /** `check` writes nothing; `consume` counts as used; `reserve` holds until the reservation is settled or expires. */
+  action: 'check' | 'consume' | 'reserve'
+  reservation?: NewReservation
+}
+
+export interface NewReservation {
+  id: string
+  ttlMs: number
+  /** What the engine wants to know again when the reservation is settled. */
+  memo: ReservationMemo
+}
+
+export interface ReservationMemo {
+  plan: string
+  amounts: Readonly<Record<string, number>>
+  /** Reservations of the request's other subjects, settled with this one. */
+  linked?: readonly string[]
+}
+
+export interface Outcome {
+  /** The store's clock. */
+  at: number
+  admitted: boolean
+  /** One per charge; to be read before the next call. Empty when `stale`. */
+  verdicts: readonly Verdict[]
+  /** Charges were compiled for another period, or another anchor, than the store's: compile again and ask again. */
+  stale?: { anchorAt?: number }
+  /** The store had no room and let the request pass uncounted. */
+  uncounted?: boolean
+}
+
+export interface StoredReservation {
+  id: string
+  subject: string
+  memo: ReservationMemo
+  /** Copies of the admitted charges. */
+  charges: readonly Charge[]
+  chargedAt: number
+  expiresAt: number
+  status: 'open' | 'committed' | 'released'
+  settledAt: number | null
+  late: boolean
+}
+
+export interface SettleCommand {
+  id: string
+  /** `undo` takes the admission back, guards included: another part of the same request refused. */
+  action: 'commit' | 'release' | 'undo' | 'extend'
+  now: number
+  /** `commit`: what was used by meter; what is not named keeps its reserved amount. */
+  amounts?: Readonly<Record<string, number>>
+  /** `extend`: counted from now. */
+  ttlMs?: number
+}
+
+export type SettleOutcome =
+  | { result: 'settled'; reservation: StoredReservation }
+  /** It was settled before: this is the first outcome. */
+  | { result: 'settled-before'; reservation: StoredReservation }
+  /** An expired reservation cannot be extended. */
+  | { result: 'expired'; reservation: StoredReservation }
+  | { result: 'unknown' }
+
+export interface UsageCommand {
+  subject: string
+  /** `isPartitioned`: the limit is counted per something, and every live partition is wanted. */
+  limits: readonly { charge: Charge; isPartitioned: boolean }[]
+  now: number
+}
+
+/** A live cell of a limit, of which `limit` is the index in the command. Of texts, the one that came most often. */
+export interface UsageEntry {
+  limit: number
+  partition: string
+  verdict: Verdict
+}
+
+export interface CounterStore {
+  readonly name: string
+  decide(command: DecideCommand): MaybePromise<Outcome>
+  settle(command: SettleCommand): MaybePromise<SettleOutcome>
+  /** Every cell of the charges: one entry for an unpartitioned charge, one per live partition for the others. */
+  usage(command: UsageCommand): MaybePromise<UsageEntry[]>
+  /** Forgets cells of a subject: those named by their stable identity, or all. */
+  reset(subject: string, cells: readonly string[] | null): MaybePromise<void>
+  /** A plan under which the subject was admitted, for readers who name none. */
+  lastPlan(subject: string): MaybePromise<string | undefined>
+  /** A hint: the anchor of the subject's own periods, as far as this process knows. `decide` verifies it. */
+  knownAnchor(subject: string): number | undefined
+  close(): MaybePromise<void>
+}
