@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { conditions: ['tollgate-source', 'import', 'module', 'default'] },
   ssr: { resolve: { conditions: ['tollgate-source', 'import', 'module', 'default'] } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'tools/**/*.test.ts'],
+    include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'tools/**/*.test.mjs'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -95,6 +95,10 @@ describe('months from an anchor', () => {
   test.each([
     ['the clocks change', 'Europe/Madrid', '2026-01-31T09:00Z', '2026-03-15T00:00Z', '2026-02-28T09:00Z/2026-03-31T08:00Z'],
     ['the 31st is the 30th in UTC', 'Asia/Tokyo', '2026-01-30T16:00Z', '2026-03-15T00:00Z', '2026-02-27T16:00Z/2026-03-30T16:00Z'],
+    [
+      'Nov 1 00:00 comes before the anchor, Oct 31 23:30 for the second time',
+      'America/St_Johns', '2009-11-01T03:00Z', '2009-11-01T02:30Z', '2009-10-01T02:00Z/2009-11-01T03:00Z',
+    ],
     ['the 30th is skipped', 'Pacific/Apia', '2011-10-30T22:00Z', '2011-12-30T10:00Z', '2011-12-30T10:00Z/2012-01-29T22:00Z'],
   ])('%s: %s', (_, timezone, anchor, now, expected) => {
     expect(bounds({ every: 'month', timezone }, anchor, now)).toBe(expected)

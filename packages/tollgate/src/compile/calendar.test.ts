@@ -78,10 +78,12 @@ describe('index', () => {
     expect(periodAt({ every, timezone: 'UTC' }, at('2024-01-01T00:00Z')).index).toBe(index)
   })
 
-  test('of local dates leaves out the one that Apia skipped', () => {
-    const rule: PeriodRule = { every: 'day', timezone: 'Pacific/Apia' }
-    const dateAt = (now: string): string => iso(periodAt(rule, at(now)).index * DAY).slice(0, 10)
-    expect([dateAt('2011-12-30T09:59Z'), dateAt('2011-12-30T10:00Z')]).toEqual(['2011-12-29', '2011-12-31'])
+  test.each([
+    ['the day before the one that is skipped', 'Pacific/Apia', '2011-12-30T09:59Z', '2011-12-29'],
+    ['the day after the one that is skipped', 'Pacific/Apia', '2011-12-30T10:00Z', '2011-12-31'],
+    ['23:15 of Nov 6, after 00:00 of Nov 7', 'America/St_Johns', '2010-11-07T02:45Z', '2010-11-07'],
+  ])('counts local dates: %s', (_, timezone, now, date) => {
+    expect(new Date(periodAt({ every: 'day', timezone }, at(now)).index * DAY)).toEqual(new Date(date))
   })
 })
 

@@ -5,9 +5,9 @@ import { toPlainCodes, visiblePart } from './plain.ts'
  * not for showing: 'Hello, order 15!' becomes 'he1100rder 15'.
  *
  * - Dropped: case, accents, emoji, what shows nothing, and what only stands between words.
- * - Made alike: what looks alike. A Cyrillic о, a Greek ο, a fullwidth Ｏ and a 0 are 0; I, l and 1 are 1. That is all
- *   the leetspeak undone here: with 4 for a and 3 for e, 'plan 4' would be 'plan a'.
- * - Kept: digits, symbols, and what sets numbers apart. '1.5' is not '15', '2 3' not '23', 'C++' neither 'C' nor 'C#'.
+ * - Made alike: what looks alike. A Cyrillic о, a Greek ο, a fullwidth Ｏ and a 0 are 0; I, l and 1 are 1. In a word,
+ *   3, 4, 5 and 7 are e, a, s and t; by themselves they are numbers, for 'plan 4' is not 'plan a'.
+ * - Kept: numbers, symbols, and what sets numbers apart. '1.5' is not '15', '2 3' not '23', 'C++' neither 'C' nor 'C#'.
  *
  * Takes time linear in the length, and changes nothing when applied again. A text without words ('👍', '???') is
  * kept, its runs shortened; a text that shows nothing is ''.
@@ -21,53 +21,71 @@ function withoutWords(content: string): string {
   return visiblePart(content).replace(/[\p{Z}\p{Cc}]+/gu, '').replace(/(.)\1+/gu, '$1')
 }
 
-/** The words and symbols of `codes` in a row, with a separator where a number begins or ends. */
+/** The words, numbers and symbols of `codes` in a row, with a separator where a number is next to a word or number. */
 function joinWords(codes: number[]): number[] {
   const joined: number[] = []
-  let last = 0
-  let lastAt = -1
+  let end = 0
+  let endsIn: 'symbol' | 'word' | 'number' = 'symbol'
   for (let at = 0; at < codes.length; at++) {
     const code = codes[at]!
-    const kept = code < 128 ? KEPT[code]! : code
-    if (kept === 0) continue
-    if (at > lastAt + 1 && isAtNumber(last, code)) joined.push(...separator(last, codes.slice(lastAt + 1, at), code))
-    // A run of one symbol is that symbol: '>>>' is '>'.
-    if (code !== last || isWord(code)) joined.push(kept)
-    last = code
-    lastAt = at
+    if (isWordPart(code)) {
+      const start = at
+      while (isWordPart(codes[at + 1] ?? 0)) at++
+      const isNumber = areDigits(codes, start, at)
+      if (endsIn === 'number' || (endsIn === 'word' && isNumber)) {
+        joined.push(separator(codes.slice(end, start), endsIn === 'number', isNumber))
+      }
+      for (let i = start; i <= at; i++) joined.push(isNumber ? codes[i]! : inWord(codes[i]!))
+      endsIn = isNumber ? 'number' : 'word'
+    } else if (SYMBOLS.has(code)) {
+      // A run of one symbol is that symbol: '>>>' is '>'.
+      if (joined.at(-1) !== code) joined.push(code)
+      endsIn = 'symbol'
+    } else {
+      continue
+    }
+    end = at + 1
   }
   return joined
 }
 
-const [SPACE, MINUS, ZERO, ONE] = [0x20, 0x2d, 0x30, 0x31]
-
-/** By ASCII code, the code of what it becomes; 0 when it only stands between words. */
-const KEPT = Uint8Array.from({ length: 128 }, (_, code) => {
-  const character = String.fromCharCode(code)
-  if (/o/i.test(character)) return ZERO
-  if (/[il]/i.test(character)) return ONE
-  return /[a-z0-9#$%+/<=>]/.test(character) ? code : 0
-})
-
-function isAtNumber(before: number, after: number): boolean {
-  return isDigit(before) ? isWord(after) : isDigit(after) && isWord(before)
+/** What of `gap` tells a number from another: '1.5', '10:30', '2*3', 'to -5'. */
+function separator(gap: number[], isAfterNumber: boolean, isBeforeNumber: boolean): number {
+  if (isAfterNumber && isBeforeNumber) return gap.find((code) => BETWEEN_NUMBERS.has(code)) ?? SPACE
+  return isBeforeNumber && gap.at(-1) === MINUS ? MINUS : SPACE
 }
 
-/** What of `gap` tells the number at one or both of its ends from another: '10:30', '2*3', 'at -5'. */
-function separator(before: number, gap: number[], after: number): number[] {
-  if (!isDigit(after)) return [SPACE]
-  if (!isDigit(before)) return gap.at(-1) === MINUS && gap.at(-2) === SPACE ? [SPACE, MINUS] : [SPACE]
-  return [gap.find((code) => BETWEEN_DIGITS.has(code)) ?? SPACE]
+const SPACE = 0x20
+const MINUS = 0x2d
+const BETWEEN_NUMBERS = toCodes('.,:*^-')
+const SYMBOLS = toCodes('#$%+/<=>')
+
+function toCodes(characters: string): Set<number> {
+  return new Set(Array.from(characters, (each) => each.charCodeAt(0)))
 }
 
-const BETWEEN_DIGITS = new Set(Array.from('.,:*^-', (character) => character.charCodeAt(0)))
+function isWordPart(code: number): boolean {
+  return isDigit(code) || (code >= 0x61 && code <= 0x7a) || code > 127
+}
+
+function areDigits(codes: number[], first: number, last: number): boolean {
+  let at = first
+  while (at <= last && isDigit(codes[at]!)) at++
+  return at > last
+}
 
 function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39
 }
 
-function isWord(code: number): boolean {
-  return isDigit(code) || (code >= 0x61 && code <= 0x7a) || code > 127
+/** The code of what `code` looks like, as a part of a word. */
+function inWord(code: number): number {
+  return code < 128 ? IN_WORD[code]! : code
+}
+
+const IN_WORD = Uint8Array.from({ length: 128 }, (_, code) => code)
+for (const [character, target] of Object.entries({ o: '0', i: '1', l: '1', 3: 'e', 4: 'a', 5: 's', 7: 't' })) {
+  IN_WORD[character.charCodeAt(0)] = target.charCodeAt(0)
 }
 
 function toText(codes: number[]): string {

@@ -5,7 +5,7 @@ import { CONFUSABLES } from './confusables.generated.ts'
  * As UTF-16 codes: a string of 64 KiB that grows by the character keeps the garbage collector busy for 10 to 100 ms.
  */
 export function toPlainCodes(content: string): number[] {
-  const text = isGreek(content) ? content.toLowerCase() : content
+  const text = ONLY_GREEK.test(content) ? content.toLowerCase() : content
   const codes: number[] = []
   for (let at = 0; at < text.length; at++) {
     const codePoint = text.codePointAt(at)!
@@ -38,14 +38,11 @@ for (const [ascii, lookalikes] of Object.entries({ ...CONFUSABLES, '-': '‐‒�
   for (const character of lookalikes) LOOKALIKES.set(character, ascii)
 }
 
-/** Whether a letter of `content` can only be Greek. Ν is then the capital of ν, which looks like v; elsewhere it is an N. */
-function isGreek(content: string): boolean {
-  const letters = content.match(/[\u0370-\u03ff\u1f00-\u1fff]/g) ?? []
-  return letters.some((letter) => plainForm(letter.charCodeAt(0)) > '\x7f')
-}
+/** Letters that make a text Greek. Ν is then the capital of ν, which looks like v; in other texts it is an N. */
+const ONLY_GREEK = /[ΓΔΘΛΞΠΣΦΨΩδζθλξπςφψ]/
 
 /** The plain forms of 16-bit codes, found as they turn up: finding one takes 50 times as long as looking it up. */
-const plainForms = new Array<string | undefined>(0x10000)
+const plainForms = Array.from<string | undefined>({ length: 0x10000 })
 
 function plainForm(codePoint: number): string {
   // Beyond 16 bits there is little but emoji, and a table of them would be 16 times as large.
@@ -53,12 +50,13 @@ function plainForm(codePoint: number): string {
 }
 
 function findPlainForm(codePoint: number): string {
-  let plain = ''
-  for (const part of decompose(String.fromCodePoint(codePoint))) {
-    const isPart = part < '\x80' || MEANINGFUL.test(part)
-    plain += LOOKALIKES.get(part) ?? (isPart ? part.toLowerCase() : ' ')
-  }
-  return plain
+  const character = String.fromCodePoint(codePoint)
+  return LOOKALIKES.get(character) ?? Array.from(decompose(character), findPlainPart).join('')
+}
+
+function findPlainPart(part: string): string {
+  const isMeaningful = part < '\x80' || MEANINGFUL.test(part)
+  return LOOKALIKES.get(part) ?? (isMeaningful ? part.toLowerCase() : ' ')
 }
 
 /** Not for a long run of marks, which NFKD would sort in quadratic time: a second of work in 64 KiB. */

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { TollgateError } from '../errors/index.ts'
-import { durationMs } from './duration.ts'
 import { allowOnly, capacity, concurrency, cooldown, duplicates, fixedWindow, quota, slidingWindow, tokenBucket } from './limits.ts'
 import { definePlans, type Plans } from './plans.ts'
 import { validateOperations, validatePlans } from './validate.ts'
@@ -65,12 +64,18 @@ const refusedPlans: Refused[] = [
   [{ free: { rank: 0, limits: {}, headline: 'tokens' } }, 'plans.free.headline', "'tokens' is not a counted limit", 'there are none'],
   [withPlan({ limits: { daily, models: allowOnly({ model: ['a'] }) }, headline: 'models' }), 'plans.free.headline', "'models' is not a counted limit"],
   [withPlan({ headline: 'toString' }), 'plans.free.headline', "'toString' is not a counted limit"],
+  [withPlan({ limits: many(21, daily), headline: 'x' }), 'plans.free.headline', 'use one of n0, n1,', 'n19, …'],
+  [withPlan({ limits: many(20, daily), headline: 'x' }), 'plans.free.headline', 'n18, n19'],
 
   // Price and credits.
   [withPlan({ price: 5 }), 'plans.free.price', '5 is not a price', 'amount, currency, every'],
   [withPlan({ price: { amount: -1, currency: 'USD', every: 'month' } }), 'plans.free.price.amount', '-1 is not an amount of money', 'finite number from 0'],
   [withPlan({ price: { amount: Infinity, currency: 'USD', every: 'month' } }), 'plans.free.price.amount', 'Infinity is not an amount of money'],
+  [withPlan({ price: { amount: '5', currency: 'USD', every: 'month' } }), 'plans.free.price.amount', "'5' is not an amount of money"],
   [withPlan({ price: { amount: 5, currency: 'usd', every: 'month' } }), 'plans.free.price.currency', "'usd' is not a currency", "'USD'"],
+  [withPlan({ price: { amount: 5, currency: 'USDT', every: 'month' } }), 'plans.free.price.currency', "'USDT' is not a currency"],
+  [withPlan({ price: { amount: 5, currency: 'AUSD', every: 'month' } }), 'plans.free.price.currency', "'AUSD' is not a currency"],
+  [withPlan({ price: { amount: 5, currency: ['USD'], every: 'month' } }), 'plans.free.price.currency', 'an array is not a currency'],
   [withPlan({ price: { amount: 5, currency: 'USD' } }), 'plans.free.price.every', "is missing; use 'day', 'week', 'month' or a duration"],
   [withPlan({ price: { amount: 5, currency: 'USD', every: 'month', vat: 21 } }), 'plans.free.price.vat', "unknown option 'vat'"],
   [withPlan({ credits: { grant: -1, every: 'month' } }), 'plans.free.credits.grant', '-1 is not an integer from 0 to 2147483647'],
@@ -103,6 +108,7 @@ const refusedPlans: Refused[] = [
   [withOption({ weight: Infinity }), 'plans.free.limits.it.weight', 'Infinity is not an integer'],
   [withOption({ softLimit: 0 }), 'plans.free.limits.it.softLimit', '0 is not a share', 'such as 0.8'],
   [withOption({ softLimit: 80 }), 'plans.free.limits.it.softLimit', '80 is not a share', 'above 0 and up to 1'],
+  [withOption({ softLimit: '0.8' }), 'plans.free.limits.it.softLimit', "'0.8' is not a share"],
   [withOption({ code: 'TOO MANY' }), 'plans.free.limits.it.code', "'TOO MANY' is not a name"],
   [withOption({ onFailure: 'close' }), 'plans.free.limits.it.onFailure', "'close' is not a failure policy; did you mean 'closed'?"],
   [withOption({ onFailure: true }), 'plans.free.limits.it.onFailure', 'true is not a failure policy; use one of open, closed, local'],
@@ -118,20 +124,24 @@ const refusedPlans: Refused[] = [
   [withOption({ match: { model: 5 } }), 'plans.free.limits.it.match.model', '5 is not a list of dimension values'],
   [withOption({ match: { model: [] } }), 'plans.free.limits.it.match.model', 'has no dimension values', 'at least 1'],
   [withOption({ match: { model: ['a', 5] } }), 'plans.free.limits.it.match.model[1]', '5 is not a dimension value'],
+  [withOption({ match: { model: [['a']] } }), 'plans.free.limits.it.match.model[0]', 'an array is not a dimension value'],
   [withOption({ match: { model: names(1001) } }), 'plans.free.limits.it.match.model', 'more than 1000 dimension values'],
   [withOption({ match: many(9, 'a') }), 'plans.free.limits.it.match', 'more than 8 dimensions'],
 
   // Options of one kind.
   [withOption({ every: 'fortnight' }), 'plans.free.limits.it.every', "'fortnight' is not a period", "'day', 'week', 'month' or a duration such as '30d'"],
   [withOption({ every: '0s' }), 'plans.free.limits.it.every', "'0s' is not a length of time"],
+  [withOption({ every: ['1d'] }), 'plans.free.limits.it.every', 'an array is not a period'],
+  [withOption({ every: 'P1D' }), 'plans.free.limits.it.every', "'P1D' is not a period"],
   [withOption({ timezone: 'Mars/Olympus' }), 'plans.free.limits.it.timezone', "'Mars/Olympus' is not a time zone", "'Europe/Madrid'"],
   [withOption({ timezone: 2 }), 'plans.free.limits.it.timezone', '2 is not a time zone'],
+  [withOption({ timezone: ['UTC'] }), 'plans.free.limits.it.timezone', 'an array is not a time zone', "'Europe/Madrid'"],
   [withOption({ anchor: 'subjet' }), 'plans.free.limits.it.anchor', "'subjet' is not an anchor; did you mean 'subject'?"],
   [withLimit({ kind: 'fixedWindow', limit: 5 }), 'plans.free.limits.it.window', 'is missing; use milliseconds or a value such as'],
   [withLimit({ kind: 'fixedWindow', limit: 5, window: 0 }), 'plans.free.limits.it.window', '0 is not a length of time from 1 ms'],
   [withLimit({ kind: 'slidingWindow', limit: 5, window: '1 minute' }), 'plans.free.limits.it.window', "'1 minute' is not a length of time", "'1m'"],
   [withLimit({ kind: 'slidingWindow', limit: 5, window: '4000d' }), 'plans.free.limits.it.window', "'4000d'", '10 years'],
-  [withLimit({ kind: 'slidingWindow', limit: 5, window: '1m', exact: 'yes' }), 'plans.free.limits.it.exact', "'yes' is not a boolean"],
+  [withLimit({ kind: 'slidingWindow', limit: 5, window: '1m', exact: 'yes' }), 'plans.free.limits.it.exact', "'yes' is not a boolean; use true or false"],
   [withLimit(slidingWindow({ limit: 10_001, window: '1m', exact: true })), 'plans.free.limits.it.limit', '10001', "leave 'exact' out", '10000'],
   [withLimit(slidingWindow({ limit: 2 ** 31 - 1, window: '3650d' })), 'plans.free.limits.it.limit', '2147483647 × 315360000000 ms', '2^53', 'shorter window'],
   [withLimit(slidingWindow({ limit: 2 ** 30, window: 2 ** 23 })), 'plans.free.limits.it.limit', '1073741824 × 8388608 ms', '2^53'],
@@ -166,10 +176,9 @@ const acceptedPlans: [what: string, input: unknown][] = [
   ['the largest limit', withOption({ limit: 2 ** 31 - 1 })],
   ['a limit of zero', withOption({ limit: 0 })],
   ['every option of a quota', withOption({ every: 3_600_000, timezone: 'Europe/Madrid', anchor: 'subject', meter: 'tokens', weight: 2, softLimit: 1, code: 'OVER', onFailure: 'closed' })],
-  ['an option that is undefined', withOption({ timezone: undefined })],
   ['eight dimensions', withOption({ per: names(8) })],
   ['the operation as a dimension', withOption({ per: ['operation'] })],
-  ['1,000 dimension values', withOption({ match: { model: names(1000), region: 'a/b c:ü' } })],
+  ['1,000 dimension values', withOption({ match: { model: names(1000), region: 'a/b c:ü', long: 'a'.repeat(256) } })],
   ['an exact window of 10,000', withLimit(slidingWindow({ limit: 10_000, window: '3650d', exact: true }))],
   ['an exact window without a limit', withLimit(slidingWindow({ limit: Infinity, window: '1m', exact: true }))],
   ['a sliding window just within 2^53', withLimit(slidingWindow({ limit: 2 ** 30, window: 2 ** 23 - 1 }))],
@@ -244,6 +253,10 @@ describe('definePlans', () => {
     expect(Object.isFrozen(input.free.limits.it)).toBe(false)
   })
 
+  it('leaves out options that are undefined', () => {
+    expect(validatePlans(withOption({ timezone: undefined }))).toStrictEqual(withLimit(daily))
+  })
+
   it('reads each property once: what was checked is what is kept', () => {
     let limit = 5
     const changing = { kind: 'capacity', get limit() { return limit++ } }
@@ -270,19 +283,6 @@ describe('validateOperations', () => {
 
   it('leaves all operations open where none are declared', () => {
     expect(validateOperations(undefined, plans)).toBeUndefined()
-  })
-})
-
-describe('durationMs', () => {
-  it.each([
-    [1500, 1500], ['250ms', 250], ['5s', 5000], ['1m', 60_000], ['1h', 3_600_000], ['30d', 2_592_000_000], ['2w', 1_209_600_000],
-    ['0.5s', 500], ['1.1h', 3_960_000], ['2.03s', 2030], ['3650d', 315_360_000_000],
-  ])('reads %s as %i ms', (duration, ms) => {
-    expect(durationMs(duration, 'window')).toBe(ms)
-  })
-
-  it.each(['', '5', 's', '-5s', '1e3s', '5 s', '5S', '0.5ms', '0.00001s', '3651d', '9'.repeat(40) + 's', 0, 1.5, Number.NaN, Infinity, null, undefined])('refuses %s', (duration) => {
-    expect(errorOf(() => durationMs(duration, 'window'))).toMatchObject({ code: 'INVALID_DEFINITION', field: 'window' })
   })
 })
 

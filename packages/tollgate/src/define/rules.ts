@@ -12,16 +12,7 @@ export type Rules<T> = { readonly [K in keyof T]-?: Rule<{} extends Pick<T, K> ?
 
 /** Throws: `value` is not `needed`. */
 export function refuse(value: unknown, field: string, needed: string, fix: string): never {
-  throw invalidDefinition(field, `${value === undefined ? 'is missing' : `${shown(value)} is not ${needed}`}; ${fix}`)
-}
-
-/** `show`, also of a revoked proxy, which throws whatever it is asked. */
-function shown(value: unknown): string {
-  try {
-    return show(value)
-  } catch {
-    return 'a revoked proxy'
-  }
+  throw invalidDefinition(field, `${value === undefined ? 'is missing' : `${show(value)} is not ${needed}`}; ${fix}`)
 }
 
 export function optional<T>(rule: Rule<T>): Rule<T | undefined> {

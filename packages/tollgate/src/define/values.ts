@@ -37,7 +37,8 @@ export const currency: Rule<string> = (value, field) =>
 
 // JavaScript moves keys of digits alone to the front of an object: a plan's order of limits would be lost.
 const NAME = /^(?!\d+$)[\w.-]{1,64}$/
-const RESERVED = ['__proto__', 'constructor', 'prototype']
+// A lookup of 'toString' in any object finds something: such names are nobody's.
+const RESERVED = [...Object.getOwnPropertyNames(Object.prototype), 'prototype']
 
 /** Of a plan, limit, meter, dimension, operation or code. Without '/', which comes between plan set and plan. */
 export const name: Rule<string> = (value, field) => {

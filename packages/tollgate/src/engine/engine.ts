@@ -1,7 +1,8 @@
-import { createHmac, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { Catalog } from '../compile/catalog.ts'
 import { type Charges, compileCharges, type SubjectFacts } from '../compile/charges.ts'
 import type { Program } from '../compile/program.ts'
+import { CellKind } from '../decide/charge.ts'
 import { assertInteger, assertText, MAX_TTL_MS, validateAmounts, validateRequest } from '../compile/request.ts'
 import type { Digester } from '../content/digest.ts'
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
@@ -12,7 +13,7 @@ import type { Clock } from './clock.ts'
 import { decisionOf } from './decision.ts'
 import { Events } from './events.ts'
 import { aborted, failurePolicyOf, StoreGuard } from './guard.ts'
-import { Receipts } from './receipts.ts'
+import { fingerprintOf, Receipts } from './receipts.ts'
 import { OpenReservation, settlementOf } from './reservation.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { decideTogether } from './together.ts'
@@ -44,6 +45,7 @@ export interface EngineConfig {
 const DEFAULT_TTL_MS = 60_000
 /** Marks reservations that this process's own counters hold while the store is down. */
 const LOCAL_ID = 'local_'
+const SETTLE_ATTEMPTS = 3
 /** A plan changes, or a period ends, at most this often while one request is decided. */
 const MAX_COMPILATIONS = 4
 
@@ -73,8 +75,7 @@ export class Engine {
     if (request.idempotencyKey === undefined || action === 'check') return this.#decideAll(request, action)
     assertText(request.idempotencyKey, 'idempotencyKey')
     const { signal: _, idempotencyKey, ...body } = request
-    const fingerprint = createHmac('sha256', this.config.secret).update(JSON.stringify(body)).digest('base64url')
-    return this.#receipts.once(`${action} ${idempotencyKey}`, fingerprint, () => this.#decideAll(request, action)).then(({ answer }) => answer)
+    return this.#receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action)).then(({ answer }) => answer)
   }
 
   async settle(id: string, action: SettleCommand['action'], options: { amounts?: Readonly<Record<string, number>>; ttlMs?: number; signal?: AbortSignal } = {}): Promise<Settlement> {
@@ -145,7 +146,7 @@ export class Engine {
     const facts = this.factsOf(request.subject, record, program, now)
     const charges = compileCharges(program, request, now, facts, this.config.digest, this.#scratch)
     // A unit of capacity is given back by its reservation's id, so it needs one even when it is consumed at once.
-    const isStanding = action === 'consume' && charges.limits.some(({ kind }, i) => kind === 'capacity' && charges.charges[i]!.stated === 0 && charges.charges[i] === charges.limits[i]!.charge)
+    const isStanding = action === 'consume' && charges.charges.some(({ kind }) => kind === CellKind.capacity)
     const decided = this.#ask(request, program, isStanding ? 'reserve' : action, charges, facts, mode, linked)
     if (!isStanding) return decided
     return Promise.resolve(decided).then(async (decision) => {
@@ -167,7 +168,7 @@ export class Engine {
     if (!isPromise(answer)) return finish(answer, charges)
     // The scratch is used again before the answer comes.
     const kept: Charges = { limits: [...charges.limits], charges: charges.charges.map((c) => ({ ...c })) }
-    return this.#guarded(answer, request.signal).then(
+    return this.#guard.within(answer, request.signal).then(
       (outcome) => finish(outcome, kept),
       (error: unknown) => this.#decideWithoutStore(request, program, { ...command, charges: kept.charges }, mode, kept, error),
     )
@@ -190,7 +191,7 @@ export class Engine {
       decision.reservation = new OpenReservation(this.#settler, command.reservation.id, outcome.at + command.reservation.ttlMs)
     } else if (command.reservation && decision.allowed) {
       // Shadow mode would have denied: the caller still gets a reservation to settle, of nothing.
-      return this.#reserveNothing(command, decision)
+      return this.#reserveNothing(request, command, decision)
     }
     this.#announce(request, command.action, decision)
     return decision
@@ -206,45 +207,58 @@ export class Engine {
     const decidedAt = this.config.clock.now()
     const decision: Decision = { allowed: true, subject: request.subject, plan: program.id, mode, degraded: isDegraded, violations: [], limits: [], decidedAt, retryAfterMs: 0 }
     const command = this.#command(request, program, action, { limits: [], charges: [] }, undefined)
-    if (command.reservation) return this.#reserveNothing(command, decision, isDegraded)
+    if (command.reservation) return this.#reserveNothing(request, command, decision, isDegraded)
     this.#announce(request, action, decision)
     return decision
   }
 
   /** Nothing is held, so this process's own counters can keep the reservation when the store cannot. */
-  async #reserveNothing(command: DecideCommand, decision: Decision, isLocal = false): Promise<Decision> {
+  async #reserveNothing(request: TollgateRequest, command: DecideCommand, decision: Decision, isLocal = false): Promise<Decision> {
     const reservation = { ...command.reservation!, id: isLocal ? LOCAL_ID + command.reservation!.id : command.reservation!.id }
     const store = isLocal ? this.#localStore() : this.config.store
     await store.decide({ ...command, charges: [], reservation })
+    this.#announce(request, 'reserve', decision)
     return { ...decision, reservation: new OpenReservation(this.#settler, reservation.id, command.now + reservation.ttlMs) }
   }
 
   /** The store failed: the strictest policy of the request's limits decides. */
   #decideWithoutStore(request: TollgateRequest, program: Program, command: DecideCommand, mode: 'enforce' | 'shadow', charges: Charges, error: unknown): MaybePromise<Decision> {
-    if (!TollgateError.isInstance(error) || error.code !== 'STORE_UNAVAILABLE') throw error
+    if (!isUnavailable(error)) throw error
     const policy = failurePolicyOf(charges)
     this.events.emit('degraded', { error, policy })
     if (policy === 'closed') throw error
     if (policy === 'open') return this.#passUnlimited(request, program, command.action, mode, true)
-    const share = this.config.localShare
-    for (const c of charges.charges) c.max = Math.floor(c.max * share)
-    const local = command.reservation ? { ...command, reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } } : command
-    const decision = this.#conclude(request, program, local, mode, charges, this.#localStore().decide(local))
+    // Anchors are the store's to keep; until it is back the one this process knows will do.
+    const shared = charges.charges.filter(({ kind }) => kind !== CellKind.anchor)
+    for (const c of shared) c.max = Math.floor(c.max * this.config.localShare)
+    const local = { ...command, charges: shared, ...(command.reservation && { reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } }) }
+    const decision = this.#conclude(request, program, local, mode, { limits: charges.limits, charges: shared }, this.#localStore().decide(local))
     return Promise.resolve(decision).then((decided) => ({ ...decided, degraded: true }))
   }
 
   #settleInStore(id: string, action: SettleCommand['action'], { amounts, ttlMs, signal }: { amounts?: Readonly<Record<string, number>>; ttlMs?: number; signal?: AbortSignal }): MaybePromise<SettleOutcome> {
     const store = id.startsWith(LOCAL_ID) ? this.#localStore() : this.config.store
-    const answer = store.settle({ id, action, now: this.config.clock.now(), ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }) })
-    return isPromise(answer) ? this.#guarded(answer, signal) : answer
+    const command: SettleCommand = { id, action, now: this.config.clock.now(), ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }) }
+    const answer = store.settle(command)
+    return isPromise(answer) ? this.#settleStubbornly(answer, () => store.settle(command), signal) : answer
+  }
+
+  /** Settling twice has the effect of once, so a reply that was lost is asked for again. */
+  async #settleStubbornly(first: Promise<SettleOutcome>, again: () => MaybePromise<SettleOutcome>, signal: AbortSignal | undefined): Promise<SettleOutcome> {
+    let answer = first
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const outcome = await this.#guard.within(answer, signal)
+        return attempt > 1 && outcome.result === 'settled-before' ? { ...outcome, result: 'settled' } : outcome
+      } catch (error) {
+        if (attempt === SETTLE_ATTEMPTS || !isUnavailable(error)) throw error
+        answer = Promise.resolve(again())
+      }
+    }
   }
 
   undo(id: string): MaybePromise<SettleOutcome> {
     return this.#settleInStore(id, 'undo', {})
-  }
-
-  #guarded<T>(call: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    return this.#guard.within(call, signal)
   }
 
   #localStore(): MemoryStore {
@@ -268,6 +282,10 @@ export const newReservationId = (): string => `r_${randomUUID().replaceAll('-', 
 
 export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
   return typeof (value as Promise<T> | undefined)?.then === 'function'
+}
+
+function isUnavailable(error: unknown): boolean {
+  return TollgateError.isInstance(error) && error.code === 'STORE_UNAVAILABLE'
 }
 
 /** Credits need the ledger: an operation that costs some is refused rather than given away. */

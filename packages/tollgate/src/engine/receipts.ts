@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { TollgateError } from '../errors/index.ts'
 import type { Clock } from './clock.ts'
 
@@ -65,4 +66,15 @@ function answerOf<T>(receipt: Receipt<T>, fingerprint: string): T {
     throw new TollgateError('IDEMPOTENCY_IN_PROGRESS', 'idempotencyKey: the first request with it has no answer yet; try again in a moment', { field: 'idempotencyKey', retryAfterMs: 1000 })
   }
   return receipt.answer as T
+}
+
+/** Tells requests apart without keeping them: the same for the same values in any order of keys. */
+export function fingerprintOf(value: unknown, secret: string | Uint8Array): string {
+  return createHmac('sha256', secret).update(JSON.stringify(sorted(value)) ?? '').digest('base64url')
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(sorted)
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, entry]) => [key, sorted(entry)]))
 }

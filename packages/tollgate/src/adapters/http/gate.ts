@@ -1,9 +1,8 @@
 /** What all middlewares share: from a framework's arguments to a verdict, and from the response's end to its settlement. */
-import type { CommitOptions, Decision, Names, Settlement, TollgateRequest } from '../../engine/types.ts'
+import type { CommitOptions, Decision, Names, PlanView, Settlement, TollgateRequest } from '../../engine/types.ts'
 import { invalidDefinition, show, TollgateError } from '../../errors/index.ts'
-import { type Locale, negotiateLocale } from '../../messages/index.ts'
+import { negotiateLocale } from '../../messages/index.ts'
 import { decisionHeaders, type HeaderOptions, type HeaderRecord } from './headers.ts'
-import type { PlanView } from './plan-view.ts'
 import { type Problem, problemOf, problemOfError } from './problem.ts'
 
 /** What a middleware asks of an engine: `createTollgate` makes one. */
@@ -19,15 +18,13 @@ type Amounts<N extends Names> = NonNullable<CommitOptions<N>['amounts']>
 
 /** `Context` is what the framework hands to a handler, `Answer` what a handler gives back. */
 export interface MiddlewareOptions<N extends Names, Context extends readonly unknown[], Answer> extends HeaderOptions {
-  /** What to ask the engine for. `null` lets the request pass without asking. */
+  /** What to ask the engine for. `null` lets the request pass without asking. A `locale` wins over the `Accept-Language` header. */
   request: (...context: Context) => TollgateRequest<N> | null | Promise<TollgateRequest<N> | null>
   /**
    * `consume` (default) counts the request when it is admitted, whatever becomes of it. `reserve` holds it: committed when
    * the response has been sent in full with a status below 400, released when it fails or the client leaves.
    */
   mode?: 'consume' | 'reserve'
-  /** The language of denials when the request names none that we speak. Default `en`. */
-  locale?: Locale
   /** Answers a denial in place of the problem body. */
   onDenied?: (decision: Decision<N>, ...context: Context) => Answer | Promise<Answer>
   /** Hears of a commit or release that failed after the response: its hold then ends by itself. Default: `console.error`. */
@@ -46,11 +43,13 @@ export class Admission<N extends Names = Names> {
   readonly decision: Decision<N>
   readonly #engine: HttpEngine<N>
   readonly #onSettleError: (error: unknown) => void
+  /** What is to be settled; undefined once it was, and where nothing is. */
+  #reservation: string | undefined
   #amounts: Amounts<N> | undefined
-  #isSettled = false
 
-  constructor(decision: Decision<N>, engine: HttpEngine<N>, onSettleError: (error: unknown) => void) {
+  constructor(decision: Decision<N>, reservation: string | undefined, engine: HttpEngine<N>, onSettleError: (error: unknown) => void) {
     this.decision = decision
+    this.#reservation = reservation
     this.#engine = engine
     this.#onSettleError = onSettleError
   }
@@ -60,19 +59,18 @@ export class Admission<N extends Names = Names> {
     this.#amounts = { ...this.#amounts, ...amounts }
   }
 
-  /** True until the reservation is committed or released; never, where nothing was reserved. */
   get isOpen(): boolean {
-    return this.decision.reservation !== undefined && !this.#isSettled
+    return this.#reservation !== undefined
   }
 
-  /** Commits or releases, once; the first call decides. Never rejects: the response is gone, nobody could be told. */
+  /** Commits or releases, once: the first call decides. Never rejects: the response is gone, nobody could be told. */
   async settle(isSuccess: boolean): Promise<void> {
-    const { reservation } = this.decision
-    if (reservation === undefined || this.#isSettled) return
-    this.#isSettled = true
+    const id = this.#reservation
+    if (id === undefined) return
+    this.#reservation = undefined
     try {
-      if (isSuccess) await this.#engine.commit(reservation.id, this.#amounts && { amounts: this.#amounts })
-      else await this.#engine.release(reservation.id)
+      if (isSuccess) await this.#engine.commit(id, this.#amounts && { amounts: this.#amounts })
+      else await this.#engine.release(id)
     } catch (error) {
       if (!isAlreadySettled(error)) this.#onSettleError(error)
     }
@@ -88,17 +86,19 @@ export type Gate<N extends Names, Context extends readonly unknown[]> = (acceptL
 
 /** Asks the engine about requests. Rejects only with errors that are not Tollgate's. */
 export function createGate<N extends Names, Context extends readonly unknown[]>(engine: HttpEngine<N>, options: MiddlewareOptions<N, Context, unknown>): Gate<N, Context> {
-  const { mode = 'consume', locale: fallback = 'en', onSettleError = logSettleError } = options
+  const { mode = 'consume', onSettleError = logSettleError } = options
   if (mode !== 'consume' && mode !== 'reserve') throw invalidDefinition('mode', `${show(mode)} is not a mode; use 'consume' or 'reserve'`)
   return async (acceptLanguage, ...context) => {
     try {
       const request = await options.request(...context)
       if (request === null) return { kind: 'unlimited' }
-      const locale = request.locale ?? negotiateLocale(acceptLanguage, fallback)
-      const decision = await engine[mode]({ ...request, locale })
+      const locale = request.locale ?? negotiateLocale(acceptLanguage, undefined)
+      const decision = await engine[mode](locale === undefined ? request : { ...request, locale })
       const headers = decisionHeaders(decision, engine.plan(decision.plan), options)
-      if (decision.allowed) return { kind: 'admitted', admission: new Admission(decision, engine, onSettleError), headers }
-      return { kind: 'denied', decision, headers, problem: problemOf(decision) }
+      if (!decision.allowed) return { kind: 'denied', decision, headers, problem: problemOf(decision) }
+      // `consume` may bring a reservation too, of a capacity that is kept until it is given back.
+      const toSettle = mode === 'reserve' ? decision.reservation?.id : undefined
+      return { kind: 'admitted', admission: new Admission(decision, toSettle, engine, onSettleError), headers }
     } catch (error) {
       if (TollgateError.isInstance(error)) return { kind: 'failed', problem: problemOfError(error) }
       throw error

@@ -1,6 +1,5 @@
 /** The headers of a decision. A hot path: no regular expressions, no Headers objects; a plan's text is built once. */
-import type { Decision, LimitState } from '../../engine/types.ts'
-import type { PlanLimit, PlanView } from './plan-view.ts'
+import type { Decision, LimitState, PlanLimit, PlanView } from '../../engine/types.ts'
 import { statusOf } from './status.ts'
 import { sfInteger, sfString } from './structured-fields.ts'
 

@@ -4,7 +4,6 @@ export type { ClientIpOptions, HeaderSource, IpGroupOptions } from './client-ip.
 export type { Admission, HttpEngine, MiddlewareOptions } from './gate.ts'
 export { decisionHeaders, RATE_LIMIT_DRAFT } from './headers.ts'
 export type { HeaderOptions, HeaderRecord } from './headers.ts'
-export type { PlanLimit, PlanView } from './plan-view.ts'
 export { PROBLEM_CONTENT_TYPE, problemAnswer, problemOf, problemOfError, problemResponse } from './problem.ts'
 export type { DenialProblem, Problem, ProblemAnswer, ProblemOptions } from './problem.ts'
 export { statusOf } from './status.ts'

@@ -8,6 +8,7 @@ import { type Problem, problemAnswer } from './problem.ts'
 export interface NodeResponse {
   statusCode: number
   readonly writableFinished: boolean
+  readonly destroyed: boolean
   setHeader(name: string, value: string): unknown
   end(body: string): unknown
   once(event: 'finish' | 'close', listener: () => void): unknown
@@ -34,6 +35,8 @@ export function sendProblem(response: NodeResponse, problem: Problem, headers?: 
 export function settleWithResponse(response: NodeResponse, admission: Admission<Names>): void {
   if (!admission.isOpen) return
   const settle = () => void admission.settle(response.writableFinished && response.statusCode < 400)
+  // The client may have left while the engine was asked: then no event comes any more.
+  if (response.destroyed) return settle()
   // 'close' alone would do, but for in-process injection, which has no connection to close.
   response.once('finish', settle)
   response.once('close', settle)

@@ -1,0 +1,72 @@
+import { type Tollgate, TollgateError } from 'tollgate'
+import type { Metrics } from '../metrics/metrics.ts'
+import { Subscription } from './subscription.ts'
+
+/** Open streams of one namespace at a time: each is a connection and a queue. */
+const MAX_SUBSCRIPTIONS = 1000
+
+/** Hands what happens to a subject to those who watch it. Listens to the engine only while somebody does. */
+export class EventHub {
+  readonly #tollgate: Tollgate
+  readonly #metrics: Metrics
+  readonly #bySubject = new Map<string, Set<Subscription>>()
+  #count = 0
+  #isClosed = false
+  #detach: (() => void)[] = []
+
+  constructor(tollgate: Tollgate, metrics: Metrics) {
+    this.#tollgate = tollgate
+    this.#metrics = metrics
+  }
+
+  /** @throws OVERLOADED */
+  subscribe(subject: string, heartbeatMs: number): Subscription {
+    if (this.#isClosed) throw new TollgateError('CLOSED', 'the server is shutting down')
+    if (this.#count >= MAX_SUBSCRIPTIONS) throw new TollgateError('OVERLOADED', `${MAX_SUBSCRIPTIONS} event streams are open; close some`, { retryAfterMs: 5000 })
+    const closed = this.#metrics.streamOpened()
+    const subscription = new Subscription(() => this.#usage(subject), heartbeatMs, () => {
+      closed()
+      this.#remove(subject, subscription)
+    })
+    const watchers = this.#bySubject.get(subject) ?? new Set()
+    this.#bySubject.set(subject, watchers.add(subscription))
+    if (this.#count++ === 0) this.#attach()
+    return subscription
+  }
+
+  /** Ends every stream. */
+  close(): void {
+    this.#isClosed = true
+    for (const watchers of [...this.#bySubject.values()]) for (const subscription of [...watchers]) subscription.close()
+  }
+
+  #attach(): void {
+    this.#detach = [
+      this.#tollgate.on('decision', ({ action, decision }) => {
+        if (action !== 'check') this.#tell(decision.subject, (watcher) => watcher.push('decision', decision))
+      }),
+      this.#tollgate.on('settled', ({ settlement }) => this.#tell(settlement.subject, (watcher) => watcher.usageChanged())),
+    ]
+  }
+
+  #tell(subject: string, tell: (watcher: Subscription) => void): void {
+    this.#bySubject.get(subject)?.forEach(tell)
+  }
+
+  #remove(subject: string, subscription: Subscription): void {
+    const watchers = this.#bySubject.get(subject)
+    if (!watchers?.delete(subscription)) return
+    if (watchers.size === 0) this.#bySubject.delete(subject)
+    if (--this.#count === 0) this.#detach.forEach((detach) => detach())
+  }
+
+  /** `undefined` for a subject that has no plan, because nothing was asked for it yet. */
+  async #usage(subject: string): Promise<unknown> {
+    try {
+      return await this.#tollgate.usage(subject)
+    } catch (error) {
+      if (TollgateError.isInstance(error) && error.code === 'UNKNOWN_PLAN') return undefined
+      throw error
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { createHmac } from 'node:crypto'
+import { type Receipts, TollgateError } from 'tollgate'
+
+/** An answer as it was given. */
+export interface Remembered {
+  readonly status: number
+  readonly headers: readonly (readonly [string, string])[]
+  readonly body: string
+}
+
+const MAX_KEY = 256
+
+/** The key of a request: of its header, else of its body. */
+export function idempotencyKeyOf(header: string | undefined, body: unknown): string | undefined {
+  if (header === undefined) return (body as { idempotencyKey?: string } | undefined)?.idempotencyKey
+  if (header.length >= 1 && header.length <= MAX_KEY) return header
+  throw new TollgateError('INVALID_REQUEST', `Idempotency-Key: use 1 to ${MAX_KEY} characters`, { field: 'Idempotency-Key' })
+}
+
+/** Tells requests apart without keeping them: the same JSON in another order, or with other spaces, is the same request. */
+export function fingerprintOf(secret: string, target: string, body: unknown): string {
+  const { idempotencyKey: _, ...rest } = (body ?? {}) as Record<string, unknown>
+  return createHmac('sha256', secret).update(`${target}\n${JSON.stringify(sorted(rest))}`).digest('base64url')
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, member]) => [name, sorted(member)])
+}
+
+/**
+ * Answers a request once: the same key gives the same answer again. What `run` returns is an answer, a denial too; what it
+ * throws, and a stream that breaks, is none, and the key is free again. A stream is handed on while it is being remembered.
+ */
+export async function answerOnce(receipts: Receipts<Remembered>, key: string, fingerprint: string, run: () => Promise<Response>): Promise<Response> {
+  let start: (response: Response) => void
+  const started = new Promise<Response>((resolve) => {
+    start = resolve
+  })
+  const remembered = receipts.once(key, fingerprint, async () => {
+    const response = await run()
+    if (!isStream(response)) {
+      const answer = { status: response.status, headers: [...response.headers], body: await response.text() }
+      start(responseOf(answer))
+      return answer
+    }
+    const { copy, body } = listenedTo(response)
+    start(copy)
+    return { status: response.status, headers: [...response.headers], body: await body }
+  })
+  const replayed = remembered.then(({ answer, isReplay }) => (isReplay ? responseOf(answer, { 'Idempotency-Replayed': 'true' }) : started))
+  return Promise.race([started, replayed])
+}
+
+const isStream = (response: Response) => response.headers.get('Content-Type')?.startsWith('text/event-stream') ?? false
+
+function responseOf({ status, headers, body }: Remembered, more: Record<string, string> = {}): Response {
+  const response = new Response(status === 204 ? null : body, { status, headers: headers as [string, string][] })
+  for (const name in more) response.headers.set(name, more[name]!)
+  return response
+}
+
+/** The response with the same body, whose text is kept; it rejects when the stream fails or its reader leaves. */
+function listenedTo(response: Response): { copy: Response; body: Promise<string> } {
+  const reader = response.body!.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  let finish: (text: string) => void
+  let fail: (reason: unknown) => void
+  const body = new Promise<string>((resolve, reject) => {
+    finish = resolve
+    fail = reject
+  })
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (!done) {
+            text += decoder.decode(value, { stream: true })
+            return controller.enqueue(value)
+          }
+        } catch (error) {
+          fail(error)
+          throw error
+        }
+        finish(text)
+        controller.close()
+      },
+      async cancel(reason) {
+        fail(new TollgateError('ABORTED', 'the client left before the end of the answer'))
+        await reader.cancel(reason)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  return { copy: new Response(stream, response), body }
+}

@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto'
+import type { z } from 'zod'
+import { TollgateError } from 'tollgate'
+import { type Problem, problemOfError, problemResponse } from 'tollgate/http'
+import type { Log } from '../log/log.ts'
+
+/** What is wrong with one field of a request. */
+export interface FieldError {
+  field: string
+  message: string
+}
+
+/** Errors of HTTP alone, which the library has no code for. */
+export class UnsupportedMediaType extends Error {
+  constructor(contentType: string | undefined) {
+    super(`Content-Type: ${contentType === undefined ? 'it is missing' : 'the body is not JSON by its type'}; send application/json`)
+  }
+}
+
+export class MethodNotAllowed extends TollgateError {
+  readonly allow: string
+
+  constructor(method: string, allow: string) {
+    super('METHOD_NOT_ALLOWED', `${method} is not possible here; use ${allow}`)
+    this.allow = allow
+  }
+}
+
+/** @throws INVALID_REQUEST that names every wrong field, also those that are not known. */
+export function parseWith<S extends z.ZodType>(schema: S, value: unknown, prefix = ''): z.output<S> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const errors = parsed.error.issues.flatMap((issue) => fieldErrorsOf(issue, prefix)).slice(0, MAX_ERRORS)
+  throw new TollgateError('INVALID_REQUEST', errors.map(({ field, message }) => `${field}: ${message}`).join('; '), { field: errors[0]!.field, details: { errors } })
+}
+
+const MAX_ERRORS = 20
+const MAX_FIELD = 100
+
+function fieldErrorsOf(issue: z.core.$ZodIssue, prefix: string): FieldError[] {
+  const path = [prefix, ...issue.path.map(String)].filter(Boolean)
+  const at = (...more: string[]) => [...path, ...more].join('.').slice(0, MAX_FIELD) || 'body'
+  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ field: at(key), message: 'it is not a known field' }))
+  return [{ field: at(), message: issue.message }]
+}
+
+/** Every error of the server as an answer and, where it belongs there, as a line of the log. */
+export function errorResponse(error: unknown, log: Log, request: { method: string; route: string }): Response {
+  const problem = problemFor(error)
+  const headers: Record<string, string> = {}
+  if (error instanceof MethodNotAllowed) headers['Allow'] = error.allow
+  if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="tollgate"'
+  if (problem.status >= 500) logFailure(log, error, problem, request)
+  // Its message may quote the request, so it is not logged.
+  else log({ level: 'info', event: 'rejected', message: `${problem.status} ${problem.code}`, ...request, status: problem.status, code: problem.code, ...(problem['field'] !== undefined && { field: problem['field'] }) })
+  return problemResponse(problem, headers)
+}
+
+function problemFor(error: unknown): Problem {
+  if (error instanceof UnsupportedMediaType) return { type: 'about:blank', title: 'Unsupported Media Type', status: 415, detail: error.message, code: 'UNSUPPORTED_MEDIA_TYPE', field: 'Content-Type', errors: [{ field: 'Content-Type', message: error.message }] }
+  // An id that the log has too, so that whoever reports the failure can be helped.
+  const problem = problemOfError(error, isInternal(error) ? { instance: `urn:uuid:${randomUUID()}` } : {})
+  const { details, ...rest } = problem
+  const field = problem['field']
+  return { ...rest, ...(typeof field === 'string' && { errors: [{ field, message: problem.detail }] }), ...(details as object | undefined) }
+}
+
+const isInternal = (error: unknown) => !TollgateError.isInstance(error) || error.status === 500
+
+function logFailure(log: Log, error: unknown, { status, code, instance }: Problem, request: { method: string; route: string }): void {
+  const { stack, cause } = error instanceof Error ? error : { stack: String(error), cause: undefined }
+  log({
+    level: 'error',
+    event: 'error',
+    message: error instanceof Error ? error.message : String(error),
+    ...request,
+    status,
+    code,
+    ...(instance !== undefined && { instance }),
+    stack,
+    ...(cause !== undefined && { cause: String(cause) }),
+  })
+}

@@ -1,0 +1,91 @@
+import { type CommonOptions, createTollgate, type PlanSet, Receipts, type Rollout, type Tollgate } from 'tollgate'
+import type { Remembered } from './http/idempotency.ts'
+import type { StateFile } from './data/state.ts'
+import { EventHub } from './events/hub.ts'
+import { type Log } from './log/log.ts'
+import { logDenial } from './log/denials.ts'
+import type { Metrics } from './metrics/metrics.ts'
+
+/** A namespace at work: an engine of its own, so that nothing of two namespaces can meet. */
+export interface Tenant {
+  readonly namespace: string
+  readonly tollgate: Tollgate
+  /** Answers to requests with an `Idempotency-Key`. */
+  readonly receipts: Receipts<Remembered>
+  readonly hub: EventHub
+  /** When an operator last reset a subject: epoch ms. */
+  readonly resets: Resets
+}
+
+export interface TenantOptions {
+  readonly planSets: readonly PlanSet[]
+  readonly engine: (namespace: string) => CommonOptions
+  readonly clock: { now(): number; after(ms: number, run: () => void): () => void }
+  readonly secret: string
+  readonly maxReceipts: number
+  readonly state: StateFile
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+/** One engine per namespace, made when its first key is used. */
+export class Tenants {
+  readonly #options: TenantOptions
+  readonly #byName = new Map<string, Tenant>()
+
+  constructor(options: TenantOptions) {
+    this.#options = options
+  }
+
+  of(namespace: string): Tenant {
+    let tenant = this.#byName.get(namespace)
+    if (!tenant) this.#byName.set(namespace, (tenant = this.#create(namespace)))
+    return tenant
+  }
+
+  /** Takes effect at once, and outlives a restart: limits that an operator switched off stay off. */
+  setRollout({ namespace, tollgate }: Tenant, rollout: Rollout): void {
+    const { state } = this.#options
+    state.update({ rollouts: { ...state.current.rollouts, [namespace]: rollout } })
+    tollgate.setRollout(rollout)
+  }
+
+  endStreams(): void {
+    for (const { hub } of this.#byName.values()) hub.close()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#byName.values()].map(({ tollgate }) => tollgate.close()))
+  }
+
+  #create(namespace: string): Tenant {
+    const { planSets, engine, clock, secret, state, metrics, log, maxReceipts } = this.#options
+    const { rollouts } = state.current
+    const rollout = Object.hasOwn(rollouts, namespace) ? rollouts[namespace] : undefined
+    const tollgate = createTollgate({ planSets, namespace, clock, secret, ...(rollout && { rollout }), ...engine(namespace) })
+    tollgate.on('decision', (event) => {
+      metrics.decided(event)
+      logDenial(log, namespace, event)
+    })
+    tollgate.on('settled', (event) => metrics.settled(event))
+    tollgate.on('degraded', ({ error, policy }) => log({ level: 'error', event: 'degraded', message: `the store failed, policy '${policy}' decided`, namespace, error: String(error) }))
+    return { namespace, tollgate, receipts: new Receipts<Remembered>(clock, maxReceipts), hub: new EventHub(tollgate, metrics), resets: new Resets() }
+  }
+}
+
+const MAX_RESETS = 10_000
+
+/** Bounded; what is forgotten first is the oldest, and with it only a date on a page. */
+class Resets {
+  readonly #at = new Map<string, number>()
+
+  set(subject: string, at: number): void {
+    this.#at.delete(subject)
+    if (this.#at.size >= MAX_RESETS) this.#at.delete(this.#at.keys().next().value!)
+    this.#at.set(subject, at)
+  }
+
+  get(subject: string): number {
+    return this.#at.get(subject) ?? 0
+  }
+}
