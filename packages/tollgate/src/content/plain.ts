@@ -45,7 +45,7 @@ const ONLY_GREEK = /[ΓΔΘΛΞΠΣΦΨΩδζθλξπςφψ]/
 const plainForms = Array.from<string | undefined>({ length: 0x10000 })
 
 function plainForm(codePoint: number): string {
-  // Beyond 16 bits there is little but emoji, and a table of them would be 16 times as large.
+  // Beyond 16 bits there is little but emoji, and the table (half a megabyte, empty) would be 16 times as large.
   return codePoint > 0xffff ? findPlainForm(codePoint) : plainForms[codePoint] ??= findPlainForm(codePoint)
 }
 

@@ -63,7 +63,7 @@ const refusedPlans: Refused[] = [
   [withPlan({ headline: 'tokens' }), 'plans.free.headline', 'use one of daily'],
   [{ free: { rank: 0, limits: {}, headline: 'tokens' } }, 'plans.free.headline', "'tokens' is not a counted limit", 'there are none'],
   [withPlan({ limits: { daily, models: allowOnly({ model: ['a'] }) }, headline: 'models' }), 'plans.free.headline', "'models' is not a counted limit"],
-  [withPlan({ headline: 'toString' }), 'plans.free.headline', "'toString' is not a counted limit"],
+  [withPlan({ headline: 'toString' }), 'plans.free.headline', "'toString' is not free"],
   [withPlan({ limits: many(21, daily), headline: 'x' }), 'plans.free.headline', 'use one of n0, n1,', 'n19, …'],
   [withPlan({ limits: many(20, daily), headline: 'x' }), 'plans.free.headline', 'n18, n19'],
 
