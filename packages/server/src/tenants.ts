@@ -1,4 +1,4 @@
-import { type CommonOptions, createTollgate, type PlanSet, Receipts, type Rollout, type Tollgate } from 'tollgate'
+import { type Clock, type CommonOptions, createTollgate, type PlanSet, Receipts, type Rollout, type Tollgate, type Usage } from 'tollgate'
 import type { Remembered } from './http/idempotency.ts'
 import type { StateFile } from './data/state.ts'
 import { EventHub } from './events/hub.ts'
@@ -15,12 +15,13 @@ export interface Tenant {
   readonly hub: EventHub
   /** When an operator last reset a subject: epoch ms. */
   readonly resets: Resets
+  readonly clock: Clock
 }
 
 export interface TenantOptions {
   readonly planSets: readonly PlanSet[]
   readonly engine: (namespace: string) => CommonOptions
-  readonly clock: { now(): number; after(ms: number, run: () => void): () => void }
+  readonly clock: Clock
   readonly secret: string
   readonly maxReceipts: number
   readonly state: StateFile
@@ -62,15 +63,23 @@ export class Tenants {
     const { planSets, engine, clock, secret, state, metrics, log, maxReceipts } = this.#options
     const { rollouts } = state.current
     const rollout = Object.hasOwn(rollouts, namespace) ? rollouts[namespace] : undefined
-    const tollgate = createTollgate({ planSets, namespace, clock, secret, ...(rollout && { rollout }), ...engine(namespace) })
+    const tollgate = createTollgate({ clock, secret, ...(rollout && { rollout }), ...engine(namespace), planSets, namespace })
     tollgate.on('decision', (event) => {
       metrics.decided(event)
       logDenial(log, namespace, event)
     })
     tollgate.on('settled', (event) => metrics.settled(event))
     tollgate.on('degraded', ({ error, policy }) => log({ level: 'error', event: 'degraded', message: `the store failed, policy '${policy}' decided`, namespace, error: String(error) }))
-    return { namespace, tollgate, receipts: new Receipts<Remembered>(clock, maxReceipts), hub: new EventHub(tollgate, metrics), resets: new Resets() }
+    return { namespace, tollgate, receipts: new Receipts<Remembered>(clock, maxReceipts), hub: new EventHub(tollgate, metrics), resets: new Resets(), clock }
   }
+}
+
+/** An operator's reset of one limit, or of all. */
+export async function resetSubject({ tollgate, resets, hub, clock }: Tenant, subject: string, limit?: string): Promise<Usage> {
+  const usage = await tollgate.reset(subject, limit === undefined ? {} : { limit })
+  resets.set(subject, clock.now())
+  hub.touch(subject)
+  return usage
 }
 
 const MAX_RESETS = 10_000

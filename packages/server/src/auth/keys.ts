@@ -106,6 +106,6 @@ function newSecret(): { secret: string; hash: string } {
   return { secret, hash: sha256(secret).toString('base64url') }
 }
 
-function viewOf({ hash: _, ...view }: StoredKey): KeyView {
-  return view
+function viewOf({ id, namespace, name, scopes, createdAt }: StoredKey): KeyView {
+  return { id, namespace, name, scopes, createdAt }
 }

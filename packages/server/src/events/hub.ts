@@ -1,5 +1,6 @@
 import { type Tollgate, TollgateError } from 'tollgate'
 import type { Metrics } from '../metrics/metrics.ts'
+import { usageView } from '../usage-view.ts'
 import { Subscription } from './subscription.ts'
 
 /** Open streams of one namespace at a time: each is a connection and a queue. */
@@ -19,10 +20,14 @@ export class EventHub {
     this.#metrics = metrics
   }
 
-  /** @throws OVERLOADED */
-  subscribe(subject: string, heartbeatMs: number): Subscription {
+  /** @throws CLOSED, OVERLOADED */
+  assertRoom(): void {
     if (this.#isClosed) throw new TollgateError('CLOSED', 'the server is shutting down')
     if (this.#count >= MAX_SUBSCRIPTIONS) throw new TollgateError('OVERLOADED', `${MAX_SUBSCRIPTIONS} event streams are open; close some`, { retryAfterMs: 5000 })
+  }
+
+  subscribe(subject: string, heartbeatMs: number): Subscription {
+    this.assertRoom()
     const closed = this.#metrics.streamOpened()
     const subscription = new Subscription(() => this.#usage(subject), heartbeatMs, () => {
       closed()
@@ -34,10 +39,16 @@ export class EventHub {
     return subscription
   }
 
+  /** Something else than a decision changed how the subject stands. */
+  touch(subject: string): void {
+    this.#tell(subject, (watcher) => watcher.usageChanged())
+  }
+
   /** Ends every stream. */
   close(): void {
     this.#isClosed = true
-    for (const watchers of [...this.#bySubject.values()]) for (const subscription of [...watchers]) subscription.close()
+    // Each removes itself, which a walk over a Map or Set allows.
+    for (const watchers of this.#bySubject.values()) for (const subscription of watchers) subscription.close()
   }
 
   #attach(): void {
@@ -45,7 +56,7 @@ export class EventHub {
       this.#tollgate.on('decision', ({ action, decision }) => {
         if (action !== 'check') this.#tell(decision.subject, (watcher) => watcher.push('decision', decision))
       }),
-      this.#tollgate.on('settled', ({ settlement }) => this.#tell(settlement.subject, (watcher) => watcher.usageChanged())),
+      this.#tollgate.on('settled', ({ settlement }) => this.touch(settlement.subject)),
     ]
   }
 
@@ -63,7 +74,7 @@ export class EventHub {
   /** `undefined` for a subject that has no plan, because nothing was asked for it yet. */
   async #usage(subject: string): Promise<unknown> {
     try {
-      return await this.#tollgate.usage(subject)
+      return usageView(await this.#tollgate.usage(subject))
     } catch (error) {
       if (TollgateError.isInstance(error) && error.code === 'UNKNOWN_PLAN') return undefined
       throw error

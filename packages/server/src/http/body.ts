@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { TollgateError } from 'tollgate'
-import { UnsupportedMediaType } from './problems.ts'
+import { HttpError } from './problems.ts'
 
 /**
  * The JSON object of a request; `undefined` for an empty body.
@@ -55,7 +55,7 @@ function bounded(bytes: Uint8Array, maxBytes: number): Uint8Array {
 function assertJson(contentType: string | undefined): void {
   const type = contentType?.split(';', 1)[0]?.trim().toLowerCase()
   if (type === 'application/json' || (type?.startsWith('application/') && type.endsWith('+json'))) return
-  throw new UnsupportedMediaType(contentType)
+  throw new HttpError(415, 'Unsupported Media Type', 'UNSUPPORTED_MEDIA_TYPE', 'Content-Type', `${type === undefined ? 'it is missing' : 'the body is not JSON by its type'}; send application/json`)
 }
 
 function decode(bytes: Uint8Array): string {

@@ -31,15 +31,19 @@ function sorted(value: unknown): unknown {
 
 /**
  * Answers a request once: the same key gives the same answer again. What `run` returns is an answer, a denial too; what it
- * throws, and a stream that breaks, is none, and the key is free again. A stream is handed on while it is being remembered.
+ * throws, a stream that breaks, and one of which `run` says that it failed, is none, and the key is free again. A stream is
+ * handed on while it is being remembered.
  */
-export async function answerOnce(receipts: Receipts<Remembered>, key: string, fingerprint: string, run: () => Promise<Response>): Promise<Response> {
+export async function answerOnce(receipts: Receipts<Remembered>, key: string, fingerprint: string, run: (failed: () => void) => Promise<Response>): Promise<Response> {
   let start: (response: Response) => void
   const started = new Promise<Response>((resolve) => {
     start = resolve
   })
   const remembered = receipts.once(key, fingerprint, async () => {
-    const response = await run()
+    let hasFailed = false
+    const response = await run(() => {
+      hasFailed = true
+    })
     if (!isStream(response)) {
       const answer = { status: response.status, headers: [...response.headers], body: await response.text() }
       start(responseOf(answer))
@@ -47,7 +51,9 @@ export async function answerOnce(receipts: Receipts<Remembered>, key: string, fi
     }
     const { copy, body } = listenedTo(response)
     start(copy)
-    return { status: response.status, headers: [...response.headers], body: await body }
+    const answer = { status: response.status, headers: [...response.headers], body: await body }
+    if (hasFailed) throw new TollgateError('ABORTED', 'the answer broke off')
+    return answer
   })
   const replayed = remembered.then(({ answer, isReplay }) => (isReplay ? responseOf(answer, { 'Idempotency-Replayed': 'true' }) : started))
   return Promise.race([started, replayed])

@@ -10,10 +10,13 @@ export interface FieldError {
   message: string
 }
 
-/** Errors of HTTP alone, which the library has no code for. */
-export class UnsupportedMediaType extends Error {
-  constructor(contentType: string | undefined) {
-    super(`Content-Type: ${contentType === undefined ? 'it is missing' : 'the body is not JSON by its type'}; send application/json`)
+/** An error of HTTP alone, which the library has no code for. */
+export class HttpError extends Error {
+  readonly problem: Problem
+
+  constructor(status: number, title: string, code: string, field: string, message: string) {
+    super(message)
+    this.problem = { type: 'about:blank', title, status, detail: `${field}: ${message}`, code, field }
   }
 }
 
@@ -41,7 +44,7 @@ function fieldErrorsOf(issue: z.core.$ZodIssue, prefix: string): FieldError[] {
   const path = [prefix, ...issue.path.map(String)].filter(Boolean)
   const at = (...more: string[]) => [...path, ...more].join('.').slice(0, MAX_FIELD) || 'body'
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ field: at(key), message: 'it is not a known field' }))
-  return [{ field: at(), message: issue.message }]
+  return [{ field: at(), message: issue.message.replace(/^Invalid input: /, '') }]
 }
 
 /** Every error of the server as an answer and, where it belongs there, as a line of the log. */
@@ -49,7 +52,8 @@ export function errorResponse(error: unknown, log: Log, request: { method: strin
   const problem = problemFor(error)
   const headers: Record<string, string> = {}
   if (error instanceof MethodNotAllowed) headers['Allow'] = error.allow
-  if (problem.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="tollgate"'
+  // A 401 has to say how to do better (RFC 9110, 11.6.1), on the demo's routes too, which know no tokens.
+  if (problem.status === 401) headers['WWW-Authenticate'] = `${problem['field'] === 'Authorization' ? 'Bearer' : 'Demo'} realm="tollgate"`
   if (problem.status >= 500) logFailure(log, error, problem, request)
   // Its message may quote the request, so it is not logged.
   else log({ level: 'info', event: 'rejected', message: `${problem.status} ${problem.code}`, ...request, status: problem.status, code: problem.code, ...(problem['field'] !== undefined && { field: problem['field'] }) })
@@ -57,13 +61,14 @@ export function errorResponse(error: unknown, log: Log, request: { method: strin
 }
 
 function problemFor(error: unknown): Problem {
-  if (error instanceof UnsupportedMediaType) return { type: 'about:blank', title: 'Unsupported Media Type', status: 415, detail: error.message, code: 'UNSUPPORTED_MEDIA_TYPE', field: 'Content-Type', errors: [{ field: 'Content-Type', message: error.message }] }
   // An id that the log has too, so that whoever reports the failure can be helped.
-  const problem = problemOfError(error, isInternal(error) ? { instance: `urn:uuid:${randomUUID()}` } : {})
+  const problem = error instanceof HttpError ? error.problem : problemOfError(error, isInternal(error) ? { instance: `urn:uuid:${randomUUID()}` } : {})
   const { details, ...rest } = problem
   const field = problem['field']
-  return { ...rest, ...(typeof field === 'string' && { errors: [{ field, message: problem.detail }] }), ...(details as object | undefined) }
+  return { ...rest, ...(typeof field === 'string' && { errors: [{ field, message: withoutField(problem.detail, field) }] }), ...(details as object | undefined) }
 }
+
+const withoutField = (message: string, field: string) => (message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message)
 
 const isInternal = (error: unknown) => !TollgateError.isInstance(error) || error.status === 500
 

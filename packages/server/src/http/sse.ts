@@ -16,7 +16,7 @@ export interface SseSource {
   cancel(): void | Promise<void>
 }
 
-/** `open` runs with the first read: a request whose answer nobody reads, as HEAD, opens nothing. */
+/** `open` runs when somebody reads, or turns away before: an answer that nobody looks at, as of HEAD, opens nothing. */
 export function sseResponse(open: () => SseSource, headers: Readonly<Record<string, string>> = {}): Response {
   const encoder = new TextEncoder()
   let source: SseSource | undefined
@@ -29,7 +29,8 @@ export function sseResponse(open: () => SseSource, headers: Readonly<Record<stri
         else controller.enqueue(encoder.encode(text))
       },
       async cancel() {
-        await source?.cancel()
+        source ??= open()
+        await source.cancel()
       },
     },
     // Nothing is read ahead: what waits, waits in the source, where it has a bound.

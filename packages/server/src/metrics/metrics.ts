@@ -31,7 +31,7 @@ export class Metrics {
   }
 
   settled({ settlement: { status, late } }: EngineEvents['settled']): void {
-    this.#settlements.add([status, String(late)])
+    this.#settlements.add([status === 'open' ? 'extended' : status, String(late)])
   }
 
   answered(method: string, route: string, status: number, seconds: number): void {

@@ -1,5 +1,5 @@
 import type { Names } from '../engine/types.ts'
-import { clientIp, type ClientIpOptions } from './http/client-ip.ts'
+import { clientIp, type ClientIpOptions, headerOf } from './http/client-ip.ts'
 import { type Admission, createGate, type HttpEngine, type MiddlewareOptions } from './http/gate.ts'
 import { type NodeRequest, type NodeResponse, sendProblem, setHeaders, settleWithResponse } from './http/node.ts'
 
@@ -21,7 +21,7 @@ export function tollgate<N extends Names, Req extends ExpressRequest = ExpressRe
   const ask = createGate(engine, options)
   return async (req, res, next) => {
     // Rejections go to Express 5 as they are.
-    const verdict = await ask(req.headers['accept-language'] as string | undefined, req, res)
+    const verdict = await ask(headerOf(req.headers, 'accept-language'), req, res)
     if (verdict.kind === 'unlimited') return next()
     if (verdict.kind === 'failed') return sendProblem(res, verdict.problem)
     if (verdict.kind === 'denied') {

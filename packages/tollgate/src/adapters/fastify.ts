@@ -1,5 +1,5 @@
 import type { Names } from '../engine/types.ts'
-import { clientIp, type ClientIpOptions } from './http/client-ip.ts'
+import { clientIp, type ClientIpOptions, headerOf } from './http/client-ip.ts'
 import { type Admission, createGate, type HttpEngine, type MiddlewareOptions } from './http/gate.ts'
 import { type NodeRequest, type NodeResponse, settleWithResponse } from './http/node.ts'
 import { problemAnswer } from './http/problem.ts'
@@ -38,7 +38,7 @@ export function tollgate<N extends Names, Req extends FastifyRequest = FastifyRe
   const ask = createGate(engine, options)
 
   const preHandler = async (request: Req, reply: Reply) => {
-    const verdict = await ask(request.headers['accept-language'] as string | undefined, request, reply)
+    const verdict = await ask(headerOf(request.headers, 'accept-language'), request, reply)
     if (verdict.kind === 'unlimited') return
     if (verdict.kind === 'admitted') {
       reply.headers(verdict.headers)

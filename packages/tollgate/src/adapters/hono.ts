@@ -2,6 +2,7 @@ import type { Names } from '../engine/types.ts'
 import { clientIp, type ClientIpOptions } from './http/client-ip.ts'
 import { settleWithBody, withHeaders } from './http/fetch.ts'
 import { type Admission, createGate, type HttpEngine, type MiddlewareOptions } from './http/gate.ts'
+import { type NodeRequest, type NodeResponse, setHeaders } from './http/node.ts'
 import { problemResponse } from './http/problem.ts'
 
 /** What is used of Hono's `Context`. */
@@ -16,10 +17,16 @@ export interface HonoContext {
   set(key: 'tollgate', value: Admission<Names>): void
 }
 
+/** What `@hono/node-server` puts into `c.env`. */
+interface NodeBindings {
+  incoming?: NodeRequest
+  outgoing?: NodeResponse
+}
+
 export type HonoOptions<N extends Names, C extends HonoContext> = MiddlewareOptions<N, readonly [c: C], Response>
 
 /**
- * Limits the routes behind it: `app.use('/chat/*', tollgate(engine, { request: (c) => ({ subject: `user:${c.get('userId')}` }) }))`.
+ * Limits the routes behind it: `app.use('/chat/*', tollgate(engine, { request: (c: Context<Env>) => ({ subject: `user:${c.get('userId')}` }) }))`.
  * Handlers find the admission as `c.get('tollgate')`.
  */
 export function tollgate<N extends Names, C extends HonoContext = HonoContext>(
@@ -37,24 +44,31 @@ export function tollgate<N extends Names, C extends HonoContext = HonoContext>(
     }
     const { admission, headers } = verdict
     c.set('tollgate', admission)
+    const { outgoing } = bindingsOf(c)
+    if (outgoing && !admission.isOpen) {
+      // Node's response takes five headers in 1 µs; by way of a `Headers` object they cost 6, more than deciding.
+      setHeaders(outgoing, headers)
+      return next()
+    }
     try {
       await next()
-    } catch (error) {
+    } catch (thrown) {
+      // Hono answers errors by itself; what was thrown here is not even an Error.
       await admission.settle(false)
-      throw error
+      throw thrown
     }
     if (c.error) await admission.settle(false)
-    const response = withHeaders(c.res, headers)
-    const settling = await settleWithBody(response, admission, c.req.method === 'HEAD')
-    if (settling !== c.res) {
+    const response = await settleWithBody(withHeaders(c.res, headers), admission, c.req.method === 'HEAD')
+    if (response !== c.res) {
       c.res = undefined
-      c.res = settling
+      c.res = response
     }
   }
 }
 
 /** The address of the client. `@hono/node-server` tells the peer; elsewhere it is unknown, and so is the client. */
 export function ipOf(c: HonoContext, options: ClientIpOptions): string | undefined {
-  const { incoming } = (c.env ?? {}) as { incoming?: { socket?: { remoteAddress?: string } } }
-  return clientIp(c.req.raw.headers, incoming?.socket?.remoteAddress, options)
+  return clientIp(c.req.raw.headers, bindingsOf(c).incoming?.socket.remoteAddress, options)
 }
+
+const bindingsOf = (c: HonoContext) => (c.env ?? {}) as NodeBindings

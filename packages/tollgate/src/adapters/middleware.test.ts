@@ -6,6 +6,9 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { quota } from '../define/limits.ts'
+import { definePlans } from '../define/plans.ts'
+import { createTollgate } from '../engine/tollgate.ts'
 import type { Decision, LimitState, Names, Settlement, TollgateRequest } from '../engine/types.ts'
 import { TollgateError } from '../errors/index.ts'
 import * as forExpress from './express.ts'
@@ -96,6 +99,9 @@ const handlers = {
   '/throw': (): Response => {
     throw new Error('secret of the handler')
   },
+  '/throw-text': (): Response => {
+    throw 'not even an Error'
+  },
   '/stream': () => new Response(stream.body()),
   '/broken': () => new Response(streamOf(brokenChunks())),
 }
@@ -109,12 +115,22 @@ function over(server: { address(): AddressInfo | string | null; close(done: () =
   }
 }
 
+function honoApp(engine: HttpEngine, { deniedText, ...options }: Options) {
+  const app = new Hono<{ Variables: { tollgate: Admission<Names> } }>()
+  app.use('*', forHono.tollgate(engine, { ...options, ...(deniedText && { onDenied: () => new Response(deniedText, { status: 418 }) }) }))
+  app.onError((_, c) => c.text('oops', 500))
+  for (const [path, handler] of Object.entries(handlers)) app.all(path, (c) => (spend(c.get('tollgate')), handler()))
+  return app
+}
+
 const frameworks: Record<string, (engine: HttpEngine, options: Options) => Promise<App>> = {
-  async hono(engine, { deniedText, ...options }) {
-    const app = new Hono<{ Variables: { tollgate: Admission<Names> } }>()
-    app.use('*', forHono.tollgate(engine, { ...options, ...(deniedText && { onDenied: () => new Response(deniedText, { status: 418 }) }) }))
-    app.onError((_, c) => c.text('oops', 500))
-    for (const [path, handler] of Object.entries(handlers)) app.all(path, (c) => (spend(c.get('tollgate')), handler()))
+  async 'hono where there is only fetch'(engine, options) {
+    const app = honoApp(engine, options)
+    return { fetch: async (path, init) => app.request(path, init), close: async () => {} }
+  },
+
+  async 'hono on node-server'(engine, options) {
+    const app = honoApp(engine, options)
     return new Promise((resolve) => {
       const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, () => resolve(over(server as ReturnType<typeof createServer>)))
     })
@@ -178,6 +194,7 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
     return app
   }
   afterEach(async () => {
+    vi.restoreAllMocks()
     stream.goOn()
     stream = twoChunks()
     await Promise.all(apps.splice(0).map((app) => app.close()))
@@ -254,9 +271,11 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
       ['/empty', ['commit', 'r1', { amounts: { tokens: 834 } }]],
       ['/bad', ['release', 'r1']],
       ['/throw', ['release', 'r1']],
+      ['/throw-text', ['release', 'r1']],
       ['/broken', ['release', 'r1']],
     ]
     it.each(outcomes)('settles %s once', async (path, expected) => {
+      vi.spyOn(console, 'error').mockReturnValue()
       const { engine, settlements } = fakeEngine()
       const response = await (await start(engine, { mode: 'reserve' })).fetch(path).catch(() => undefined)
       await response?.text().catch(() => undefined)
@@ -318,5 +337,24 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
 
   it('refuses a mode that does not exist, at start-up', async () => {
     await expect(start(fakeEngine().engine, { mode: 'reserved' as 'reserve' })).rejects.toThrow("mode: 'reserved' is not a mode; use 'consume' or 'reserve'")
+  })
+})
+
+describe('with the engine itself', () => {
+  it('counts what succeeds, gives back what fails, and says in the client’s language when it frees', async () => {
+    const limits = (daily: number) => ({ daily: quota({ limit: daily, every: 'day' }), tokens: quota({ limit: 1_000_000, every: 'month', meter: 'tokens' }) })
+    const plans = definePlans({ free: { rank: 0, limits: limits(2) }, plus: { rank: 1, limits: limits(500) } })
+    const engine = createTollgate({ plans, clock: () => DECIDED_AT })
+    const app = honoApp(engine, { request: () => ({ subject: 'user:1', plan: 'free' }), mode: 'reserve' })
+    const statuses: number[] = []
+    for (const path of ['/json', '/bad', '/throw', '/json']) {
+      const response = await app.request(path)
+      await response.text()
+      statuses.push(response.status)
+    }
+    expect(statuses).toEqual([200, 400, 500, 200])
+    const denied = await app.request('/json', { headers: { 'Accept-Language': 'es-MX, en;q=0.5' } })
+    expect([denied.status, denied.headers.get('retry-after'), denied.headers.get('ratelimit')]).toMatchObject([429, '3600', expect.stringMatching(/^"daily";r=0;t=3600, "tokens";r=998332;t=\d+$/)])
+    expect((await denied.json()).detail).toMatch(/^Límite diario alcanzado: «daily» permite 2 solicitudes al día\. Inténtalo de nuevo en 1 hora .* El plan plus da 500\.$/)
   })
 })

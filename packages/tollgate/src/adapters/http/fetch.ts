@@ -6,11 +6,15 @@ import type { HeaderRecord } from './headers.ts'
 /** The response with `headers` set; a copy where its headers cannot be changed, as on a response of `fetch`. */
 export function withHeaders(response: Response, headers: HeaderRecord): Response {
   try {
-    for (const name in headers) response.headers.set(name, headers[name]!)
-    return response
+    return set(response, headers)
   } catch {
-    return withHeaders(new Response(response.body, response), headers)
+    return set(new Response(response.body, response), headers)
   }
+}
+
+function set(response: Response, headers: HeaderRecord): Response {
+  for (const name in headers) response.headers.set(name, headers[name]!)
+  return response
 }
 
 /**

@@ -1,0 +1,39 @@
+import { decisionHeaders, problemOf, problemResponse } from 'tollgate/http'
+import { defaultPlan, MODELS, planSet } from 'tollgate/presets/chat-models'
+import { z } from '@hono/zod-openapi'
+import { localeOf } from '../http/router.ts'
+import { sseResponse } from '../http/sse.ts'
+import { decisionHeaders as headers } from '../schemas/decisions.ts'
+import { problem } from '../schemas/problem.ts'
+import { openChatStream, STREAM_MS } from './chat-stream.ts'
+import type { DemoContext } from './context.ts'
+import { nameOf, storePlan } from './identity.ts'
+import * as schemas from './schemas.ts'
+
+/** `POST /api/chat`: reserves first, streams, and counts the message when the stream has ended well. */
+export function addChat(context: DemoContext): void {
+  const { router, visitors } = context
+  const denied = (description: string) => ({ description, schema: problem, contentType: 'application/problem+json', headers })
+  router.add(
+    {
+      method: 'post',
+      path: '/api/chat',
+      tag: 'Chat',
+      summary: 'Ask a model',
+      description: 'Server-sent events in the form of OpenAI chat completion chunks, ended by `data: [DONE]`; a stream that fails ends with the event `error` instead, and counts nothing.',
+      access: visitors({ planSet, defaultPlan, anonymousPlan: 'anonymous' }),
+      body: schemas.chatBody(MODELS),
+      answers: { 200: { description: 'The answer, word by word.', schema: z.string(), contentType: 'text/event-stream', headers }, 403: denied('The plan does not include the model.'), 429: denied('No messages left this month.') },
+    },
+    async ({ c, identity, body: { model, messages }, failed }) => {
+      const { tollgate } = identity.tenant
+      const subject = `chat:${nameOf(identity)}`
+      await storePlan(identity.tenant, subject, identity.plan)
+      const decision = await tollgate.reserve({ subject, plan: identity.plan, operation: 'message', dimensions: { model }, ttlMs: STREAM_MS, locale: localeOf(c, undefined, 'en') })
+      const headers = decisionHeaders(decision, tollgate.plan(decision.plan))
+      if (!decision.allowed) return problemResponse(problemOf(decision), headers)
+      const source = await openChatStream({ ...context, reservation: decision.reservation!, request: { model, messages }, left: c.req.raw.signal, failed })
+      return sseResponse(() => source, headers)
+    },
+  )
+}

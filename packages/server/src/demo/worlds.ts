@@ -1,0 +1,69 @@
+import { type Decision, negotiateLocale } from 'tollgate'
+import { decisionHeaders, problemOf, problemResponse } from 'tollgate/http'
+import { defaultPlan, planSet } from 'tollgate/presets/virtual-worlds'
+import { json } from '../http/json.ts'
+import type { Call } from '../http/router.ts'
+import { leadingViolation, WORLD_LIMITS } from '../log/denials.ts'
+import { decisionHeaders as headers } from '../schemas/decisions.ts'
+import type { DemoContext } from './context.ts'
+import { type DemoIdentity, nameOf, storePlan } from './identity.ts'
+import { Agents } from './replies.ts'
+import * as schemas from './schemas.ts'
+
+/** `POST /api/worlds/:id/message` and `/agents`: bodies and headers as the product's front end knows them. */
+export function addWorlds({ router, visitors, worldReplies }: DemoContext): void {
+  const agents = new Agents()
+  const access = visitors({ planSet, defaultPlan })
+  const denied = { description: 'Over a limit. The first of: daily, cooldown, spam, flood.', schema: schemas.worldDenial, headers }
+  const common = { method: 'post', tag: 'Virtual worlds', access, params: schemas.worldParams } as const
+
+  router.add(
+    { ...common, path: '/api/worlds/{id}/message', summary: 'Say something in a world', body: schemas.messageBody, answers: { 200: { description: 'What the world answers.', schema: schemas.messageAnswer, headers }, 429: denied } },
+    async (call) => {
+      const { identity, params, body } = call
+      const { subject, request, locale } = await requestFor(call)
+      // Daily use counts when the world has answered: a reply that fails gives the message back.
+      const result = await identity.tenant.tollgate.run({ ...request, operation: 'message', content: body.content }, async () =>
+        worldReplies({ world: params.id, user: nameOf(identity), content: body.content, agents: agents.of(subject, params.id), locale }),
+      )
+      return result.allowed ? json({ success: true, responses: result.value }, 200, headersOf(call, result.decision)) : denial(call, result.decision)
+    },
+  )
+  router.add(
+    { ...common, path: '/api/worlds/{id}/agents', summary: 'Add an agent to a world', body: schemas.agentBody, answers: { 200: { description: 'It lives there now.', schema: schemas.agentAnswer, headers }, 429: { ...denied, description: 'The world is full.' } } },
+    async (call) => {
+      const { identity, params, body } = call
+      const { subject, request } = await requestFor(call)
+      const decision = await identity.tenant.tollgate.consume({ ...request, operation: 'agent_create' })
+      if (!decision.allowed) return denial(call, decision)
+      agents.add(subject, params.id, body.name)
+      return json({ success: true, agent: { id: decision.reservation?.id ?? null, name: body.name, world: params.id } }, 200, headersOf(call, decision))
+    },
+  )
+}
+
+type WorldCall = Call<DemoIdentity, { id: string }>
+
+async function requestFor({ c, identity, params }: WorldCall) {
+  const subject = `worlds:${nameOf(identity)}`
+  await storePlan(identity.tenant, subject, identity.plan)
+  // The product speaks Spanish unless the visitor's browser asks for another language of ours.
+  const locale = negotiateLocale(c.req.header('Accept-Language'), 'es')
+  return { subject, locale, request: { subject, plan: identity.plan, dimensions: { world: params.id }, locale } }
+}
+
+function headersOf({ identity }: WorldCall, decision: Decision): Record<string, string> {
+  return decisionHeaders(decision, identity.tenant.tollgate.plan(decision.plan), { resetUnit: 'milliseconds' })
+}
+
+function denial(call: WorldCall, decision: Decision): Response {
+  const violation = leadingViolation(decision.violations, WORLD_LIMITS)
+  if (!violation) return problemResponse(problemOf(decision), headersOf(call, decision))
+  const { limit, message: error, max, resetAt, retryAfterMs } = violation
+  const body =
+    limit === 'dailyMessages' ? { error, limit: max, remaining: 0, resetAt }
+    : limit === 'cooldown' ? { error, retryAfter: Math.ceil((retryAfterMs ?? 0) / 1000) }
+    : limit === 'agents' ? { error, limit: max, remaining: 0 }
+    : { error }
+  return json(body, 429, headersOf(call, decision))
+}

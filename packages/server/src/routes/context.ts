@@ -1,0 +1,24 @@
+import type { KeyIdentity } from '../auth/access.ts'
+import type { KeyRing, Scope } from '../auth/keys.ts'
+import type { Access, Identity, Router } from '../http/router.ts'
+import type { Log } from '../log/log.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import type { Tenants } from '../tenants.ts'
+import type { PlanSet } from 'tollgate'
+
+/** What routes are made of. */
+export interface RouteContext {
+  readonly router: Router
+  /** For whoever has a key with this scope. */
+  readonly needs: (scope: Scope) => Access<KeyIdentity>
+  readonly anybody: Access<Identity>
+  readonly tenants: Tenants
+  readonly keys: KeyRing
+  readonly planSets: readonly PlanSet[]
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly heartbeatMs: number
+  readonly isDemo: boolean
+  /** False from the moment the server began to stop. */
+  readonly isReady: () => boolean
+}

@@ -1,0 +1,84 @@
+import { type SubjectRecord, type Tollgate, TollgateError } from 'tollgate'
+import { z } from '@hono/zod-openapi'
+import { json, noContent } from '../http/json.ts'
+import { sseResponse } from '../http/sse.ts'
+import * as schemas from '../schemas/administration.ts'
+import { subjectParams } from '../schemas/decisions.ts'
+import { resetSubject } from '../tenants.ts'
+import { usageView } from '../usage-view.ts'
+import type { RouteContext } from './context.ts'
+
+/** `/v1/subjects/{subject}` and below. */
+export function addSubjects({ router, needs, heartbeatMs }: RouteContext): void {
+  const path = '/v1/subjects/{subject}'
+  const tag = 'Subjects'
+  const params = subjectParams
+  const known = { 200: { description: 'What is known of the subject.', schema: schemas.subject } }
+  const usage = { 200: { description: 'How its limits stand.', schema: schemas.usage } }
+
+  router.add({ method: 'get', path, tag, summary: 'What is known of a subject', access: needs('read'), params, answers: known }, async ({ identity, params }) =>
+    json(await stateOf(identity.tenant.tollgate, params.subject)),
+  )
+  router.add(
+    { method: 'put', path, tag, summary: 'Store its plan', description: 'From now on; what it used counts on. Facts that are left out stay as they are.', access: needs('admin'), params, body: schemas.subjectBody, answers: known },
+    async ({ identity, params, body }) => {
+      if (body.subject !== undefined && body.subject !== params.subject) throw new TollgateError('INVALID_REQUEST', 'subject: it is not the one of the path; leave it out', { field: 'subject' })
+      const record = await identity.tenant.tollgate.setPlan(params.subject, body.plan, factsOf(body))
+      identity.tenant.hub.touch(params.subject)
+      return json(viewOf(params.subject, record))
+    },
+  )
+  router.add(
+    { method: 'delete', path, tag, summary: 'Forget a subject', description: 'What is stored of it and what it used.', access: needs('admin'), params, answers: { 204: { description: 'It is forgotten.' } } },
+    async ({ identity, params }) => {
+      await identity.tenant.tollgate.erase(params.subject)
+      return noContent()
+    },
+  )
+  router.add(
+    { method: 'get', path: `${path}/usage`, tag, summary: 'How its limits stand', description: 'Of limits that are counted per something, one state per live partition.', access: needs('read'), params, query: schemas.usageQuery, answers: usage },
+    async ({ identity, params, query }) => json(usageView(await identity.tenant.tollgate.usage(params.subject, query.plan === undefined ? {} : { plan: query.plan }))),
+  )
+  router.add(
+    { method: 'post', path: `${path}/reset`, tag, summary: 'Forget what it used', access: needs('admin'), params, body: schemas.resetBody, isBodyOptional: true, answers: usage },
+    async ({ identity, params, body }) => json(usageView(await resetSubject(identity.tenant, params.subject, body.limit))),
+  )
+  const events = 'Server-sent events: `usage` at once and after each change, `decision` for every consume and reserve; comments keep the connection open. A client that reads too slowly misses the oldest decisions, and is told how many.'
+  router.add(
+    { method: 'get', path: `${path}/events`, tag, summary: 'Watch a subject', description: events, access: needs('read'), params, answers: { 200: { description: 'A stream without end.', schema: z.string(), contentType: 'text/event-stream' } } },
+    ({ identity, params }) => {
+      const { hub } = identity.tenant
+      // Asked before the answer begins: afterwards nobody could be told.
+      hub.assertRoom()
+      return sseResponse(() => {
+        const subscription = hub.subscribe(params.subject, heartbeatMs)
+        return { next: () => subscription.next(), cancel: () => subscription.close() }
+      })
+    },
+  )
+}
+
+/** Of a subject that was never stored, the plan it was last admitted under. */
+async function stateOf(tollgate: Tollgate, subject: string): Promise<object> {
+  const record = await tollgate.subject(subject)
+  if (record) return viewOf(subject, record)
+  try {
+    return { subject, plan: (await tollgate.usage(subject)).plan }
+  } catch (error) {
+    if (!TollgateError.isInstance(error) || error.code !== 'UNKNOWN_PLAN') throw error
+    throw new TollgateError('NOT_FOUND', 'subject: nothing is known of it; PUT stores its plan', { field: 'subject' })
+  }
+}
+
+function viewOf(subject: string, record: SubjectRecord): object {
+  return { subject, ...record }
+}
+
+function factsOf({ anchorAt, team, attributes, overrides }: z.output<typeof schemas.subjectBody>): Omit<SubjectRecord, 'plan'> {
+  return {
+    ...(anchorAt !== undefined && { anchorAt }),
+    ...(team !== undefined && { team }),
+    ...(attributes !== undefined && { attributes }),
+    ...(overrides !== undefined && { overrides: Object.fromEntries(Object.entries(overrides).map(([limit, max]) => [limit, max ?? Infinity])) }),
+  }
+}

@@ -1,0 +1,158 @@
+import { randomBytes } from 'node:crypto'
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import { type CommonOptions, type PlanSet, systemClock, TollgateError } from 'tollgate'
+import { planSet as businessChat } from 'tollgate/presets/business-chat'
+import { planSet as chatModels } from 'tollgate/presets/chat-models'
+import { messages, planSet as virtualWorlds } from 'tollgate/presets/virtual-worlds'
+import { createApp } from './app.ts'
+import { keyAccess, openAccess } from './auth/access.ts'
+import { KeyRing } from './auth/keys.ts'
+import { openFolder } from './data/folder.ts'
+import { memoryState } from './data/state.ts'
+import { DemoClock } from './demo/clock.ts'
+import { isLoopback } from './demo/guard.ts'
+import { demoAccess } from './demo/identity.ts'
+import { offlineReplies, type WorldReplies } from './demo/replies.ts'
+import { addDemo } from './demo/routes.ts'
+import { errorResponse } from './http/problems.ts'
+import { type Listener, listen } from './http/listener.ts'
+import { type Env, Router } from './http/router.ts'
+import { jsonLog, type Log } from './log/log.ts'
+import { Metrics } from './metrics/metrics.ts'
+import type { ChatModel } from './models/model.ts'
+import { offlineModel } from './models/offline.ts'
+import type { RouteContext } from './routes/context.ts'
+import { addDecisions } from './routes/decisions.ts'
+import { addKeys } from './routes/keys.ts'
+import { addPlans } from './routes/plans.ts'
+import { addReservations } from './routes/reservations.ts'
+import { addSubjects } from './routes/subjects.ts'
+import { addSystem } from './routes/system.ts'
+import { StartupError } from './startup-error.ts'
+import { Tenants } from './tenants.ts'
+
+export interface ServerOptions {
+  /** Default: the three presets, which the demo needs. */
+  planSets?: readonly PlanSet[]
+  /** Options of each namespace's engine: its store, its limits of size, the texts of its messages. */
+  engine?: (namespace: string) => CommonOptions
+  /** Where keys, the rollout, the secret and the demo clock are kept. Without it they go with the process. */
+  dataDir?: string
+  /** The first admin key. Without one, and without a stored one, nobody can use `/v1`. */
+  adminKey?: string
+  /** Keys the digests of contents: at least 16 bytes. Default: the data folder's own. */
+  secret?: string
+  /** Preset routes for whoever says who they are, and a clock that can be put forward. For this machine only. */
+  demo?: boolean | DemoOptions
+  log?: Log
+  /** Of a request. Default 256 KiB. */
+  maxBodyBytes?: number
+  /** Remembered answers per namespace. Default 100,000. */
+  maxReceipts?: number
+  /** Between two comments on a silent event stream. Default 15,000 ms. */
+  heartbeatMs?: number
+  /** How long requests under way may take when the server stops. Default 10,000 ms. */
+  shutdownTimeoutMs?: number
+}
+
+export interface DemoOptions {
+  /** Default: the offline model. */
+  model?: ChatModel
+  businessModel?: string
+  worldReplies?: WorldReplies
+  /** The flag CHAT_RATE_LIMITING_ENABLED. Default true. */
+  isBusinessLimited?: boolean
+}
+
+export interface TollgateServer {
+  /** A Hono app, to be mounted, or asked with `app.request`. */
+  readonly app: OpenAPIHono<Env>
+  /** Whether anybody has a key that may administer it. */
+  readonly hasAdmin: boolean
+  /** `port` 0 takes a free one. Default host: 127.0.0.1. */
+  listen(at: { port: number; hostname?: string }): Promise<{ port: number; url: string }>
+  /** Ends event streams, lets requests under way finish, then closes engines and the data folder. */
+  close(): Promise<void>
+}
+
+const PRESETS: readonly PlanSet[] = [virtualWorlds, chatModels, businessChat]
+const DEFAULT_BODY_BYTES = 262_144
+
+/** @throws StartupError in words for whoever starts it. */
+export async function createServer(options: ServerOptions = {}): Promise<TollgateServer> {
+  const { demo = false, planSets = PRESETS, log = jsonLog(), shutdownTimeoutMs = 10_000 } = options
+  const isDemo = demo !== false
+  if (isDemo && process.env.NODE_ENV === 'production') throw new StartupError('Demo mode believes whoever says who they are, and does not start under NODE_ENV=production. Unset TOLLGATE_DEMO, or NODE_ENV.')
+  const missing = isDemo ? PRESETS.find((preset) => !planSets.some(({ name }) => name === preset.name)) : undefined
+  if (missing) throw new StartupError(`The demo needs the plan set '${missing.name}'. Add it to planSets, or leave the demo out.`)
+  const folder = options.dataDir === undefined ? undefined : openFolder(options.dataDir)
+  try {
+    const state = folder?.state ?? memoryState()
+    const secret = options.secret ?? folder?.secret() ?? randomBytes(32).toString('base64url')
+    const clock = isDemo ? new DemoClock(state) : systemClock
+    const metrics = new Metrics()
+    const keys = new KeyRing(state, options.adminKey)
+    const engine = (namespace: string): CommonOptions => ({ messages, ...options.engine?.(namespace) })
+    const tenants = new Tenants({ planSets, engine, clock, secret, maxReceipts: options.maxReceipts ?? 100_000, state, metrics, log })
+    // Made now: what is wrong with plans or secret should stop the start, not the first request.
+    const home = tenants.of('default')
+    const app = createApp({ log, metrics, isDemo })
+    const router = new Router(app, { maxBodyBytes: options.maxBodyBytes ?? DEFAULT_BODY_BYTES, secret })
+    const background = new Set<Promise<unknown>>()
+    let isStopping = false
+    const context: RouteContext = {
+      router, tenants, keys, planSets, metrics, log, isDemo,
+      needs: keyAccess(keys, tenants),
+      anybody: openAccess(() => home),
+      heartbeatMs: options.heartbeatMs ?? 15_000,
+      isReady: () => !isStopping,
+    }
+    for (const add of [addSystem, addDecisions, addReservations, addSubjects, addPlans, addKeys]) add(context)
+    if (clock instanceof DemoClock) {
+      const given = demo === true ? {} : (demo as DemoOptions)
+      addDemo({
+        ...context, clock,
+        tenant: () => home,
+        visitors: (audience) => demoAccess(() => home, audience),
+        model: given.model ?? offlineModel(),
+        businessModel: given.businessModel ?? 'gemini-2.0-flash',
+        worldReplies: given.worldReplies ?? offlineReplies,
+        isBusinessLimited: given.isBusinessLimited ?? true,
+        inBackground(work) {
+          background.add(work)
+          void work.finally(() => background.delete(work))
+        },
+      })
+    }
+    router.finish()
+
+    let listener: Listener | undefined
+    let closing: Promise<void> | undefined
+    return {
+      app,
+      get hasAdmin() {
+        return keys.hasAdmin
+      },
+      async listen({ port, hostname = '127.0.0.1' }) {
+        if (listener) throw new StartupError('This server listens already.')
+        if (isDemo && !isLoopback(hostname)) throw new StartupError(`Demo mode listens on this machine only, not on ${hostname}. Leave the host out.`)
+        const onUnreadable = () => errorResponse(new TollgateError('MALFORMED_BODY', 'the request line or the Host header cannot be read'), log, { method: 'unknown', route: 'unknown' })
+        listener = await listen({ fetch: app.fetch as Parameters<typeof listen>[0]['fetch'], onUnreadable, begin: () => metrics.begin() }, port, hostname)
+        return { port: listener.port, url: `http://${hostname === '127.0.0.1' ? 'localhost' : hostname.includes(':') ? `[${hostname}]` : hostname}:${listener.port}` }
+      },
+      close() {
+        return (closing ??= (async () => {
+          isStopping = true
+          tenants.endStreams()
+          await listener?.stop(shutdownTimeoutMs)
+          await Promise.allSettled(background)
+          await tenants.close()
+          folder?.close()
+        })())
+      },
+    }
+  } catch (error) {
+    folder?.close()
+    throw error
+  }
+}

@@ -1,0 +1,180 @@
+import { createServer as createHttpServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type ChatModel, openAiModel } from '../src/index.ts'
+import { eventually, jsonOf, startListening, startServer } from './helpers.ts'
+
+const body = { model: 'claude-opus-4', messages: [{ role: 'user', content: 'hello' }] }
+
+/** The text that a stream of chunks adds up to. */
+const textOf = (stream: string) =>
+  [...stream.matchAll(/^data: (\{.*\})$/gm)].map(([, data]) => (JSON.parse(data!) as { choices?: { delta: { content?: string } }[] }).choices?.[0]?.delta.content ?? '').join('')
+
+describe('POST /api/chat', () => {
+  it('streams chunks as OpenAI does, and ends with what was used', async () => {
+    const { as } = await startServer()
+    const response = await as('ana')('POST', '/api/chat', body)
+    expect(response.headers.get('Content-Type')).toBe('text/event-stream; charset=utf-8')
+    expect(response.headers.get('X-RateLimit-Remaining')).toBe('99')
+    const stream = await response.text()
+    expect(textOf(stream)).toContain('You wrote: “hello”')
+    expect(stream).toMatch(/"finish_reason":"stop"\}\],"usage":\{"prompt_tokens":2,"completion_tokens":\d+,"total_tokens":\d+\}\}\n\ndata: \[DONE\]\n\n$/)
+  })
+
+  it('holds the message while the stream runs, and counts it at its end', async () => {
+    const { as, ask } = await startServer()
+    const reader = (await as('ana')('POST', '/api/chat', body)).body!.getReader()
+    await reader.read()
+    const settlements = async () => [...(await (await ask('GET', '/metrics')).text()).matchAll(/^tollgate_settlements_total\{status="(\w+)",late="false"\} (\d+)$/gm)].map(([, status, n]) => [status, n])
+    expect((await jsonOf(as('ana')('GET', '/api/usage'))).totalMessages).toBe(1)
+    expect(await settlements()).toEqual([])
+    while (!(await reader.read()).done);
+    expect(await settlements()).toEqual([['committed', '1']])
+  })
+
+  it('is an error, and counts nothing, when the model cannot begin', async () => {
+    const model: ChatModel = {
+      name: 'broken',
+      reply() {
+        throw new Error('no model today')
+      },
+    }
+    const { as, lines } = await startServer({ demo: { model } })
+    const response = await as('ana')('POST', '/api/chat', body)
+    expect(response.status).toBe(500)
+    expect(await jsonOf(response)).toMatchObject({ code: 'INTERNAL_ERROR' })
+    expect((await jsonOf(as('ana')('GET', '/api/usage'))).totalMessages).toBe(0)
+    expect(lines).toContainEqual(expect.objectContaining({ level: 'error', message: 'no model today' }))
+  })
+
+  it('ends with an error event, and counts nothing, when the model breaks off', async () => {
+    const model: ChatModel = {
+      name: 'broken',
+      async *reply() {
+        yield { text: 'once upon ' }
+        throw new Error('lost the thread')
+      },
+    }
+    const { as } = await startServer({ demo: { model } })
+    const stream = await (await as('ana')('POST', '/api/chat', body)).text()
+    expect(textOf(stream)).toBe('once upon ')
+    expect(stream).toMatch(/event: error\ndata: \{"code":"MODEL_FAILED".*\}\n\n$/)
+    expect(stream).not.toContain('[DONE]')
+    expect((await jsonOf(as('ana')('GET', '/api/usage'))).totalMessages).toBe(0)
+  })
+
+  it.each(['before the first word', 'in the middle'])('stops the model and gives the message back when the client leaves %s', async (when) => {
+    let isStopped = false
+    const model: ChatModel = {
+      name: 'slow',
+      async *reply({ signal }) {
+        signal.addEventListener('abort', () => (isStopped = true))
+        const aborted = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+        if (when === 'in the middle') yield { text: 'well ' }
+        await aborted
+      },
+    }
+    const { url, as, lines } = await startListening({ demo: { model } })
+    const controller = new AbortController()
+    const asked = fetch(`${url}/api/chat`, { method: 'POST', signal: controller.signal, headers: { 'Content-Type': 'application/json', 'X-Demo-User': 'ana' }, body: JSON.stringify(body) })
+    asked.catch(() => {})
+    const used = async () => (await jsonOf(as('ana')('GET', '/api/usage'))).totalMessages as number
+    if (when === 'in the middle') await (await asked).body!.getReader().read()
+    await eventually(async () => (await used()) === 1)
+    controller.abort()
+    await eventually(async () => (await used()) === 0)
+    expect(isStopped).toBe(true)
+    expect(lines.filter(({ level }) => level === 'error')).toEqual([])
+  })
+
+  it('validates model and messages', async () => {
+    const { as } = await startServer()
+    for (const [wrong, field] of [
+      [{ ...body, model: 'gpt-9' }, 'model'],
+      [{ ...body, messages: [] }, 'messages'],
+      [{ ...body, messages: [{ role: 'root', content: 'x' }] }, 'messages.0.role'],
+      [{ ...body, messages: [{ role: 'user', content: 'x', id: 1 }] }, 'messages.0.id'],
+      [{ ...body, stream: true }, 'stream'],
+    ] as const) {
+      const response = await as('ana')('POST', '/api/chat', wrong)
+      expect(response.status).toBe(422)
+      expect((await jsonOf(response)).field).toBe(field)
+    }
+  })
+})
+
+describe('usage', () => {
+  it('is one’s own, or anybody’s for admins', async () => {
+    const { as } = await startServer()
+    await (await as('ana')('POST', '/api/chat', body)).text()
+    expect((await as('eva')('GET', '/api/usage?userId=ana')).status).toBe(403)
+    expect((await as('eva')('DELETE', '/api/usage')).status).toBe(403)
+    const admin = as('eva', undefined, { 'X-Demo-Role': 'admin' })
+    expect(await jsonOf(admin('GET', '/api/usage?userId=ana'))).toMatchObject({ userId: 'ana', totalMessages: 1, premiumMessages: 1 })
+    expect(await jsonOf(admin('GET', '/api/usage?userId=nobody'))).toMatchObject({ userId: 'nobody', totalMessages: 0, canSendMessage: true })
+  })
+
+  it('dates from an operator’s reset too', async () => {
+    const { as, ask } = await startServer()
+    await (await as('ana')('POST', '/api/chat', body)).text()
+    const before = Date.now()
+    await ask('POST', '/v1/subjects/chat:ana/reset')
+    const { totalMessages, lastReset } = await jsonOf(as('ana')('GET', '/api/usage'))
+    expect(totalMessages).toBe(0)
+    expect(lastReset).toBeGreaterThanOrEqual(before)
+  })
+
+  it('cannot send what the plan does not have', async () => {
+    const { as } = await startServer()
+    expect(await jsonOf(as('ana', 'anonymous')('GET', '/api/usage'))).toMatchObject({ canSendMessage: true, canSendPremiumMessage: false })
+  })
+})
+
+describe('an OpenAI-compatible endpoint', () => {
+  /** An endpoint that answers with these lines. */
+  async function endpoint(lines: string[], status = 200): Promise<{ url: string; requests: { headers: Record<string, unknown>; body: unknown }[] }> {
+    const requests: { headers: Record<string, unknown>; body: unknown }[] = []
+    const server = createHttpServer((request, response) => {
+      let text = ''
+      request.on('data', (chunk) => (text += chunk)).on('end', () => {
+        requests.push({ headers: request.headers, body: JSON.parse(text) })
+        response.writeHead(status, { 'Content-Type': 'text/event-stream' })
+        response.end(lines.map((line) => `data: ${line}\n\n`).join(''))
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`, requests }
+  }
+  const delta = (content: string, finish: string | null = null) => JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] })
+
+  it('answers in place of the offline model, with its own count of tokens', async () => {
+    const { url, requests } = await endpoint([delta('Hel'), delta('lo', 'stop'), JSON.stringify({ choices: [], usage: { prompt_tokens: 11, completion_tokens: 22 } }), '[DONE]'])
+    const { as } = await startServer({ demo: { model: openAiModel({ baseUrl: `${url}/`, apiKey: 'sk-1' }) } })
+    const stream = await (await as('ana')('POST', '/api/chat', body)).text()
+    expect(textOf(stream)).toBe('Hello')
+    expect(stream).toContain('"usage":{"prompt_tokens":11,"completion_tokens":22,"total_tokens":33}')
+    expect(requests[0]).toMatchObject({ headers: { authorization: 'Bearer sk-1' }, body: { ...body, stream: true } })
+    expect((await jsonOf(as('ana')('POST', '/api/business/b/chat', { messages: body.messages }))).usage.totalTokens).toBe(33)
+  })
+
+  it.each([
+    ['answers an error', [], 401],
+    ['sends what is not JSON', ['the user wrote: hello'], 200],
+    ['reports an error', ['{"error":{"message":"hello"}}'], 200],
+    ['says nothing', [], 200],
+  ])('that %s is an error of ours, and told without content', async (_, sent, status) => {
+    const { url } = await endpoint(sent, status)
+    const { as, lines } = await startServer({ demo: { model: openAiModel({ baseUrl: url }) } })
+    expect((await as('ana')('POST', '/api/chat', body)).status).toBe(500)
+    expect((await jsonOf(as('ana')('GET', '/api/usage'))).totalMessages).toBe(0)
+    expect(JSON.stringify(lines)).not.toContain('hello')
+  })
+
+  it('that hangs up in the middle counts nothing', async () => {
+    const { url } = await endpoint([delta('Hel')])
+    const { as } = await startServer({ demo: { model: openAiModel({ baseUrl: url }) } })
+    expect(await (await as('ana')('POST', '/api/chat', body)).text()).toContain('event: error')
+    expect((await jsonOf(as('ana')('GET', '/api/usage'))).totalMessages).toBe(0)
+  })
+})
