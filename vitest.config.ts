@@ -2,8 +2,9 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   // The suite runs the sources: a change shows without a build in between.
-  resolve: { conditions: ['tollgate-source', 'import', 'module', 'default'] },
-  ssr: { resolve: { conditions: ['tollgate-source', 'import', 'module', 'default'] } },
+  // Only what Node does not add by itself: it would give `import` to CommonJS packages that `require` too.
+  resolve: { conditions: ['tollgate-source', 'module'] },
+  ssr: { resolve: { conditions: ['tollgate-source', 'module'] } },
   test: {
     include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'tools/**/*.test.mjs'],
     testTimeout: 60_000,

@@ -33,7 +33,7 @@ export class RunningServer {
       env: { ...process.env, PORT: String(port), TOLLGATE_DATA_DIR: folder, ...env },
     })
     let errors = ''
-    child.stderr!.on('data', (chunk) => (errors += chunk))
+    child.stderr!.on('data', (chunk: Buffer) => (errors += chunk))
     const server = new RunningServer(`http://127.0.0.1:${port}`, folder, stop)
     for (let attempt = 0; attempt < 400; attempt++) {
       if (child.exitCode !== null) break

@@ -61,7 +61,7 @@ export function tollgate<N extends Names, Req extends FastifyRequest = FastifyRe
     if (!instance.hasRequestDecorator('tollgate')) instance.decorateRequest('tollgate', null)
     instance.addHook('preHandler', preHandler)
   }
-  // As fastify-plugin does it: the hook is for the routes beside the plugin, not for those inside, of which there are none.
+  // Like fastify-plugin: the hook belongs to the instance that registers this, not to a scope of its own.
   return Object.assign(plugin, { [Symbol.for('skip-override')]: true })
 }
 

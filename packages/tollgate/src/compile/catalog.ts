@@ -34,6 +34,15 @@ export class Catalog {
     }
   }
 
+  lookup(name: string): Program | undefined {
+    return this.#byName.get(name) ?? undefined
+  }
+
+  /** Names of all limits of a plan set. */
+  limitsOf(set: string): ReadonlySet<string> {
+    return new Set(this.programs.filter((program) => program.set === set).flatMap(({ limits }) => limits.map(({ name }) => name)))
+  }
+
   /** @throws UNKNOWN_PLAN that names the nearest known plan. */
   find(name: string): Program {
     const program = this.#byName.get(name)

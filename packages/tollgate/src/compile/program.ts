@@ -1,5 +1,4 @@
-import { CellKind, type Charge } from '../decide/charge.ts'
-import { slotOf } from '../decide/slots.ts'
+import { CellKind, type Charge, newCharge } from '../decide/charge.ts'
 import { durationMs } from '../define/duration.ts'
 import type { FailurePolicy, LimitDefinition, LimitKind, Match } from '../define/limits.ts'
 import type { PlanDefinition } from '../define/plans.ts'
@@ -38,6 +37,7 @@ export interface Program {
   /** The limit that `X-RateLimit-*` headers speak of. */
   readonly headline: string | undefined
   readonly isAnchored: boolean
+  readonly hasCapacity: boolean
   readonly vocabulary: Vocabulary
 }
 
@@ -78,6 +78,7 @@ export function compilePlan(id: string, set: string, name: string, definition: P
     limits,
     headline: definition.headline ?? limits.find((limit) => limit.kind === 'quota')?.name,
     isAnchored: limits.some((limit) => limit.isAnchored),
+    hasCapacity: limits.some((limit) => limit.kind === 'capacity'),
     vocabulary,
   }
 }
@@ -87,7 +88,6 @@ function compileLimit(set: string, name: string, definition: LimitDefinition): L
   const per = 'per' in definition && definition.per ? definition.per : []
   // Plans of one set share the cell of a limit's name; another window, or other dimensions, is another cell.
   const cell = `${set}/${name}:${counting.kind}:${counting.signature}:${per.join(',')}`
-  const common = { cell, slot: slotOf(cell), amount: 0, startAt: 0, endAt: Infinity, partition: '', digest: '', stated: 0 }
   const meter = ('meter' in definition && definition.meter) || 'requests'
   const weight = ('weight' in definition && definition.weight) || 1
   return {
@@ -103,8 +103,8 @@ function compileLimit(set: string, name: string, definition: LimitDefinition): L
     windowMs: counting.nominalMs,
     periods: counting.periods,
     isAnchored: definition.kind === 'quota' && definition.anchor === 'subject',
-    charge: { ...common, kind: counting.kind, max: counting.max, windowMs: counting.windowMs, refill: counting.refill, meter, weight, retainMs: counting.retainMs },
-    uncounted: { ...common, kind: CellKind.stated, max: Infinity, windowMs: 0, refill: 0, meter, weight, retainMs: 0 },
+    charge: newCharge({ cell, kind: counting.kind, max: counting.max, windowMs: counting.windowMs, refill: counting.refill, meter, weight, retainMs: counting.retainMs }),
+    uncounted: newCharge({ cell, kind: CellKind.stated, meter, weight }),
   }
 }
 

@@ -11,7 +11,7 @@ import type { Decision, LimitState, TollgateRequest, Violation } from './types.t
 export interface DecisionContext {
   readonly catalog: Catalog
   readonly message: (facts: MessageFacts, locale: Locale) => string
-  readonly locale: Locale
+  readonly localeOf: (locale: string | undefined) => Locale
 }
 
 /** How a limit stands, as a plain object. */
@@ -31,7 +31,7 @@ export function limitState(limit: LimitProgram, c: Charge, v: Verdict, now: numb
   return state
 }
 
-export function decisionOf(program: Program, request: TollgateRequest, mode: 'enforce' | 'shadow', { limits, charges }: Charges, outcome: Outcome, context: DecisionContext): Decision {
+export function decisionOf(program: Program, request: TollgateRequest, mode: Decision['mode'], { limits, charges }: Charges, outcome: Outcome, context: DecisionContext): Decision {
   const { at, verdicts, admitted } = outcome
   const states: LimitState[] = []
   const violations: Violation[] = []
@@ -41,7 +41,7 @@ export function decisionOf(program: Program, request: TollgateRequest, mode: 'en
     const state = limitState(limit, charges[i]!, verdicts[i]!, at)
     states.push(state)
     if (verdicts[i]!.passes) continue
-    violations.push(new ViolatedLimit(state, { ...context, program, limit, request, amount: charges[i]!.amount, now: at }))
+    violations.push(new ViolatedLimit(state, { context, program, limit, request, amount: charges[i]!.amount, now: at }))
     retryAfterMs = longerWait(retryAfterMs, state.retryAfterMs)
   }
   return {
@@ -62,7 +62,8 @@ export function longerWait(a: number | null, b: number | null): number | null {
   return a === null || b === null ? null : Math.max(a, b)
 }
 
-interface ViolationContext extends DecisionContext {
+interface ViolationFacts {
+  readonly context: DecisionContext
   readonly program: Program
   readonly limit: LimitProgram
   readonly request: TollgateRequest
@@ -80,11 +81,23 @@ class ViolatedLimit implements Violation {
   declare remaining: number
   declare resetAt: number | null
   declare retryAfterMs: number | null
-  readonly #context: ViolationContext
+  declare partition?: Readonly<Record<string, string>>
+  declare warning?: true
+  readonly #facts: ViolationFacts
 
-  constructor(state: LimitState, context: ViolationContext) {
-    Object.assign(this, state)
-    this.#context = context
+  constructor(state: LimitState, facts: ViolationFacts) {
+    // One by one: Object.assign takes as long as all of deciding.
+    this.limit = state.limit
+    this.kind = state.kind
+    this.code = state.code
+    this.max = state.max
+    this.used = state.used
+    this.remaining = state.remaining
+    this.resetAt = state.resetAt
+    this.retryAfterMs = state.retryAfterMs
+    if (state.partition) this.partition = state.partition
+    if (state.warning) this.warning = state.warning
+    this.#facts = facts
   }
 
   get liftedBy(): readonly string[] {
@@ -92,10 +105,14 @@ class ViolatedLimit implements Violation {
   }
 
   get message(): string {
-    const { message, locale, limit, program, now } = this.#context
-    const better = this.#lifting().map((plan) => ({ plan: plan.name, ...benefitOf(plan, limit.name) }))
+    const { context, limit, program, request, now } = this.#facts
+    // Also a plan that would not have helped right now, such as one with a shorter pause, is worth naming.
+    const better = context.catalog
+      .above(program)
+      .map((plan) => ({ plan: plan.name, ...benefitOf(plan, limit, request) }))
+      .filter(({ max, waitMs }) => max > this.max || (waitMs !== undefined && waitMs < limit.charge.windowMs))
     const every = periodOf(limit)
-    return message({ ...this.#state(), meter: limit.charge.meter, plan: program.name, better, now, ...(every !== null && { every }) }, locale)
+    return context.message({ ...this.#state(), meter: limit.charge.meter, plan: program.name, better, now, ...(every !== null && { every }) }, context.localeOf(request.locale))
   }
 
   toJSON(): Violation {
@@ -107,13 +124,13 @@ class ViolatedLimit implements Violation {
   }
 
   #lifting(): Program[] {
-    const { catalog, program } = this.#context
-    return catalog.above(program).filter((plan) => this.#isLiftedBy(plan))
+    const { context, program } = this.#facts
+    return context.catalog.above(program).filter((plan) => this.#isLiftedBy(plan))
   }
 
   /** Whether this limit, as it stands, would let the request pass under another plan. */
   #isLiftedBy(plan: Program): boolean {
-    const { limit, request, amount, now } = this.#context
+    const { limit, request, amount, now } = this.#facts
     const other = plan.limits.find(({ name }) => name === limit.name)
     if (!other || !matches(other, request)) return true
     if (other.kind === 'allowOnly') return isAllowed(other, request)
@@ -127,8 +144,10 @@ function periodOf({ definition, windowMs }: LimitProgram): 'day' | 'week' | 'mon
   return every === 'day' || every === 'week' || every === 'month' ? every : windowMs
 }
 
-function benefitOf(plan: Program, name: string): { max: number; waitMs?: number } {
-  const limit = plan.limits.find((other) => other.name === name)
-  if (!limit) return { max: Infinity, waitMs: 0 }
-  return limit.kind === 'cooldown' ? { max: limit.max, waitMs: limit.charge.windowMs } : { max: limit.max }
+/** What a plan gives in place of a limit that a request has hit. */
+function benefitOf(plan: Program, { name, kind }: LimitProgram, request: TollgateRequest): { max: number; waitMs?: number } {
+  const other = plan.limits.find((candidate) => candidate.name === name)
+  if (!other || !matches(other, request)) return kind === 'cooldown' ? { max: Infinity, waitMs: 0 } : { max: Infinity }
+  if (other.kind === 'allowOnly') return { max: isAllowed(other, request) ? Infinity : 0 }
+  return other.kind === 'cooldown' ? { max: other.max, waitMs: other.charge.windowMs } : { max: other.max }
 }

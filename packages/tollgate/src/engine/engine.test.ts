@@ -42,7 +42,6 @@ describe('engine', () => {
     expect(second.violations.map((v) => [v.limit, v.code, v.retryAfterMs, v.liftedBy])).toEqual([['cooldown', 'COOLDOWN', 5000, ['plus']]])
     const settled = await t.commit(first.reservation!.id, { amounts: { tokens: 834 } })
     expect(settled.status).toBe('committed')
-    const usage = await t.usage('user:1').catch((e) => e.message)
     await t.setPlan('user:1', 'free')
     advance(5000)
     expect((await t.consume(base)).allowed).toBe(true)

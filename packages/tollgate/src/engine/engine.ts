@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Catalog } from '../compile/catalog.ts'
 import { type Charges, compileCharges, type SubjectFacts } from '../compile/charges.ts'
 import type { Program } from '../compile/program.ts'
-import { CellKind } from '../decide/charge.ts'
+import { CellKind, type Charge } from '../decide/charge.ts'
 import { assertInteger, assertText, MAX_TTL_MS, validateAmounts, validateRequest } from '../compile/request.ts'
 import type { Digester } from '../content/digest.ts'
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
@@ -49,6 +49,19 @@ const SETTLE_ATTEMPTS = 3
 /** A plan changes, or a period ends, at most this often while one request is decided. */
 const MAX_COMPILATIONS = 4
 
+/** One request under way to its decision. */
+interface Inquiry {
+  readonly request: TollgateRequest
+  readonly program: Program
+  readonly mode: Decision['mode']
+  readonly action: Action
+  /** What the caller asked for, where it is done another way. */
+  readonly asked?: Action
+  /** Reservations that are settled with this one. */
+  readonly linked: readonly string[] | undefined
+  readonly facts: SubjectFacts
+}
+
 /** From a request to a decision, and from a reservation to its settlement. */
 export class Engine {
   readonly events = new Events()
@@ -73,8 +86,12 @@ export class Engine {
     assertText(request.subject, 'subject')
     if (request.signal?.aborted) throw aborted()
     if (request.idempotencyKey === undefined || action === 'check') return this.#decideAll(request, action)
-    assertText(request.idempotencyKey, 'idempotencyKey')
+    return this.#decideOnce(request, action)
+  }
+
+  #decideOnce(request: TollgateRequest, action: Action): Promise<Decision> {
     const { signal: _, idempotencyKey, ...body } = request
+    assertText(idempotencyKey, 'idempotencyKey')
     return this.#receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action)).then(({ answer }) => answer)
   }
 
@@ -93,7 +110,7 @@ export class Engine {
       throw new TollgateError('RESERVATION_EXPIRED', 'id: the hold has expired and cannot be extended; commit what was used, or reserve again', { field: 'id', details: { reservation: settlement } })
     }
     for (const linked of outcome.reservation.memo.linked ?? []) await this.#settleInStore(linked, action, options)
-    this.events.emit('settled', { settlement })
+    if (action !== 'extend') this.events.emit('settled', { settlement })
     return settlement
   }
 
@@ -129,62 +146,75 @@ export class Engine {
     return this.decideOne(request, action)
   }
 
-  /** @param linked reservations that are settled with this one. */
   decideOne(request: TollgateRequest, action: Action, linked?: readonly string[]): MaybePromise<Decision> {
     const record = this.config.subjects.get(request.subject)
-    if (isPromise(record)) return record.then((found) => this.#decideFor(request, action, found, linked))
-    return this.#decideFor(request, action, record, linked)
+    if (isPromise(record)) return this.#decideLater(record, request, action, linked)
+    return this.#decideFor(record, request, action, linked)
   }
 
-  #decideFor(request: TollgateRequest, action: Action, record: SubjectRecord | undefined, linked: readonly string[] | undefined): MaybePromise<Decision> {
+  async #decideLater(record: Promise<SubjectRecord | undefined>, request: TollgateRequest, action: Action, linked: readonly string[] | undefined): Promise<Decision> {
+    return this.#decideFor(await record, request, action, linked)
+  }
+
+  #decideFor(record: SubjectRecord | undefined, request: TollgateRequest, action: Action, linked: readonly string[] | undefined): MaybePromise<Decision> {
     const program = this.programOf(request.subject, request.plan, record)
     validateRequest(request, program.vocabulary)
     assertNoCredits(program, request)
     const mode = modeFor(this.rollout, request.subject)
+    if (mode === 'off') return this.#passUnlimited({ request, program, mode, action, linked })
     const now = this.config.clock.now()
-    if (mode === 'off') return this.#passUnlimited(request, program, action, 'off')
     const facts = this.factsOf(request.subject, record, program, now)
     const charges = compileCharges(program, request, now, facts, this.config.digest, this.#scratch)
     // A unit of capacity is given back by its reservation's id, so it needs one even when it is consumed at once.
-    const isStanding = action === 'consume' && charges.charges.some(({ kind }) => kind === CellKind.capacity)
-    const decided = this.#ask(request, program, isStanding ? 'reserve' : action, charges, facts, mode, linked)
-    if (!isStanding) return decided
-    return Promise.resolve(decided).then(async (decision) => {
-      if (decision.reservation) await this.settle(decision.reservation.id, 'commit')
-      return decision
-    })
+    const isStanding = action === 'consume' && program.hasCapacity && charges.charges.some(({ kind }) => kind === CellKind.capacity)
+    if (isStanding) return this.#consumeStanding({ request, program, mode, action: 'reserve', asked: 'consume', facts, linked }, charges, now)
+    return this.#ask({ request, program, mode, action, facts, linked }, charges, now)
   }
 
-  #ask(request: TollgateRequest, program: Program, action: Action, charges: Charges, facts: SubjectFacts, mode: 'enforce' | 'shadow', linked: readonly string[] | undefined, compilation = 1): MaybePromise<Decision> {
-    const command = this.#command(request, program, action, charges, linked)
-    const finish = (outcome: Outcome, kept: Charges): MaybePromise<Decision> => {
-      if (!outcome.stale) return this.#conclude(request, program, command, mode, kept, outcome)
-      if (compilation === MAX_COMPILATIONS) throw new TollgateError('OVERLOADED', 'the clocks of this process and its store are too far apart to agree on a period', { retryAfterMs: 1000 })
-      const known: SubjectFacts = { ...facts, anchorAt: outcome.stale.anchorAt ?? facts.anchorAt }
-      const again = compileCharges(program, request, outcome.at, known, this.config.digest, this.#scratch)
-      return this.#ask(request, program, action, again, known, mode, linked, compilation + 1)
-    }
+  async #consumeStanding(inquiry: Inquiry, charges: Charges, now: number): Promise<Decision> {
+    const decision = await this.#ask(inquiry, charges, now)
+    if (decision.reservation) await this.settle(decision.reservation.id, 'commit')
+    return decision
+  }
+
+  #ask(inquiry: Inquiry, charges: Charges, now: number, compilation = 1): MaybePromise<Decision> {
+    const command = this.#command(inquiry, charges.charges, now)
     const answer = this.config.store.decide(command)
-    if (!isPromise(answer)) return finish(answer, charges)
+    if (isPromise(answer)) return this.#hearLater(answer, inquiry, command, charges, compilation)
+    return this.#hear(answer, inquiry, command, charges, compilation)
+  }
+
+  async #hearLater(answer: Promise<Outcome>, inquiry: Inquiry, command: DecideCommand, charges: Charges, compilation: number): Promise<Decision> {
     // The scratch is used again before the answer comes.
     const kept: Charges = { limits: [...charges.limits], charges: charges.charges.map((c) => ({ ...c })) }
-    return this.#guard.within(answer, request.signal).then(
-      (outcome) => finish(outcome, kept),
-      (error: unknown) => this.#decideWithoutStore(request, program, { ...command, charges: kept.charges }, mode, kept, error),
-    )
+    let outcome: Outcome
+    try {
+      outcome = await this.#guard.within(answer, inquiry.request.signal)
+    } catch (error) {
+      return this.#decideWithoutStore(inquiry, { ...command, charges: kept.charges }, kept, error)
+    }
+    return this.#hear(outcome, inquiry, command, kept, compilation)
   }
 
-  #command(request: TollgateRequest, program: Program, action: Action, { charges }: Charges, linked: readonly string[] | undefined): DecideCommand {
-    const command: DecideCommand = { subject: this.keyOf(request.subject), plan: program.id, charges, now: this.config.clock.now(), action }
+  #hear(outcome: Outcome, inquiry: Inquiry, command: DecideCommand, charges: Charges, compilation: number): MaybePromise<Decision> {
+    if (!outcome.stale) return this.#conclude(inquiry, command, charges, outcome)
+    if (compilation === MAX_COMPILATIONS) throw new TollgateError('OVERLOADED', 'the clocks of this process and its store are too far apart to agree on a period', { retryAfterMs: 1000 })
+    const { program, request, facts } = inquiry
+    const known: SubjectFacts = { ...facts, anchorAt: outcome.stale.anchorAt ?? facts.anchorAt }
+    const again = compileCharges(program, request, outcome.at, known, this.config.digest, this.#scratch)
+    return this.#ask({ ...inquiry, facts: known }, again, outcome.at, compilation + 1)
+  }
+
+  #command({ request, program, action, linked }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
+    const command: DecideCommand = { subject: this.keyOf(request.subject), plan: program.id, charges, now, action }
     if (action === 'reserve') {
       command.reservation = { id: this.config.newId(), ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(linked && { linked }) } }
     }
     return command
   }
 
-  #conclude(request: TollgateRequest, program: Program, command: DecideCommand, mode: 'enforce' | 'shadow', charges: Charges, outcome: Outcome): MaybePromise<Decision> {
-    const { catalog, message, localeOf } = this.config
-    const decision = decisionOf(program, request, mode, charges, outcome, { catalog, message, locale: localeOf(request.locale) })
+  #conclude({ request, program, mode, asked }: Inquiry, command: DecideCommand, charges: Charges, outcome: Outcome): MaybePromise<Decision> {
+    const decision = decisionOf(program, request, mode, charges, outcome, this.config)
     if (outcome.uncounted) decision.degraded = true
     if (outcome.admitted && command.action !== 'check') this.#warn(decision, charges)
     if (command.reservation && outcome.admitted) {
@@ -193,7 +223,7 @@ export class Engine {
       // Shadow mode would have denied: the caller still gets a reservation to settle, of nothing.
       return this.#reserveNothing(request, command, decision)
     }
-    this.#announce(request, command.action, decision)
+    this.#announce(request, asked ?? command.action, decision)
     return decision
   }
 
@@ -203,10 +233,11 @@ export class Engine {
   }
 
   /** A decision that nothing was asked for: limits are off, or the store is down and the policy is `open`. */
-  #passUnlimited(request: TollgateRequest, program: Program, action: Action, mode: Decision['mode'], isDegraded = false): MaybePromise<Decision> {
-    const decidedAt = this.config.clock.now()
-    const decision: Decision = { allowed: true, subject: request.subject, plan: program.id, mode, degraded: isDegraded, violations: [], limits: [], decidedAt, retryAfterMs: 0 }
-    const command = this.#command(request, program, action, { limits: [], charges: [] }, undefined)
+  #passUnlimited(inquiry: Omit<Inquiry, 'facts'>, isDegraded = false): MaybePromise<Decision> {
+    const { request, program, mode, action } = inquiry
+    const now = this.config.clock.now()
+    const decision: Decision = { allowed: true, subject: request.subject, plan: program.id, mode, degraded: isDegraded, violations: [], limits: [], decidedAt: now, retryAfterMs: 0 }
+    const command = this.#command(inquiry, [], now)
     if (command.reservation) return this.#reserveNothing(request, command, decision, isDegraded)
     this.#announce(request, action, decision)
     return decision
@@ -222,17 +253,17 @@ export class Engine {
   }
 
   /** The store failed: the strictest policy of the request's limits decides. */
-  #decideWithoutStore(request: TollgateRequest, program: Program, command: DecideCommand, mode: 'enforce' | 'shadow', charges: Charges, error: unknown): MaybePromise<Decision> {
+  #decideWithoutStore(inquiry: Inquiry, command: DecideCommand, charges: Charges, error: unknown): MaybePromise<Decision> {
     if (!isUnavailable(error)) throw error
     const policy = failurePolicyOf(charges)
     this.events.emit('degraded', { error, policy })
     if (policy === 'closed') throw error
-    if (policy === 'open') return this.#passUnlimited(request, program, command.action, mode, true)
+    if (policy === 'open') return this.#passUnlimited(inquiry, true)
     // Anchors are the store's to keep; until it is back the one this process knows will do.
     const shared = charges.charges.filter(({ kind }) => kind !== CellKind.anchor)
     for (const c of shared) c.max = Math.floor(c.max * this.config.localShare)
     const local = { ...command, charges: shared, ...(command.reservation && { reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } }) }
-    const decision = this.#conclude(request, program, local, mode, { limits: charges.limits, charges: shared }, this.#localStore().decide(local))
+    const decision = this.#conclude(inquiry, local, { limits: charges.limits, charges: shared }, this.#localStore().decide(local))
     return Promise.resolve(decision).then((decided) => ({ ...decided, degraded: true }))
   }
 

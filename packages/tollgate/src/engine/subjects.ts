@@ -1,3 +1,4 @@
+import { TollgateError } from '../errors/index.ts'
 import type { MaybePromise } from '../stores/store.ts'
 
 /** What is stored of a subject, apart from its counters. */
@@ -21,15 +22,24 @@ export interface SubjectStore {
   delete(subject: string): MaybePromise<void>
 }
 
-/** Subjects of this process. */
+/** Subjects of this process: at most `max`, 1,000,000 by default. Nothing is forgotten to make room. */
 export class MemorySubjects implements SubjectStore {
+  readonly #max: number
   readonly #records = new Map<string, SubjectRecord>()
+
+  constructor({ max = 1_000_000 }: { max?: number } = {}) {
+    this.#max = max
+  }
 
   get(subject: string): SubjectRecord | undefined {
     return this.#records.size === 0 ? undefined : this.#records.get(subject)
   }
 
+  /** @throws OVERLOADED */
   set(subject: string, record: SubjectRecord): void {
+    if (this.#records.size >= this.#max && !this.#records.has(subject)) {
+      throw new TollgateError('OVERLOADED', `${this.#max} subjects are stored in memory; raise MemorySubjects' max, or erase some`, { retryAfterMs: 1000 })
+    }
     this.#records.set(subject, record)
   }
 

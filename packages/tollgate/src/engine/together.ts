@@ -33,7 +33,8 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
   const merged = merge(decisions, request)
   if (action === 'consume') {
     await engine.settle(reserved.at(-1)!, 'commit')
-    delete merged.reservation
+    // Only capacity is given back later, by this reservation's id.
+    if (!merged.limits.some(({ kind }) => kind === 'capacity')) delete merged.reservation
   }
   return merged
 }

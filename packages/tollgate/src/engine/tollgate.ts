@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { Catalog, type PlanSet } from '../compile/catalog.ts'
 import type { Program } from '../compile/program.ts'
-import { assertText } from '../compile/request.ts'
+import { assertInteger, assertText, MAX_AMOUNT } from '../compile/request.ts'
 import { createDigester } from '../content/digest.ts'
 import type { MatchedOperations, NamesOf } from '../define/names.ts'
 import type { Operations, Plans } from '../define/plans.ts'
 import { suggest } from '../define/suggest.ts'
-import { invalidDefinition, invalidRequest, show, TollgateError } from '../errors/index.ts'
+import { invalidDefinition, show, TollgateError } from '../errors/index.ts'
 import { createMessages, type Locale, type MessageOverrides, negotiateLocale } from '../messages/index.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
 import type { CounterStore } from '../stores/store.ts'
@@ -65,6 +65,8 @@ export type RunResult<T, N extends Names = Names> =
 export class Tollgate<N extends Names = Names> {
   readonly #engine: Engine
   readonly #subjects: SubjectStore
+  /** Made once: adapters keep texts by the view's identity. */
+  #views: ReadonlyMap<string, PlanView> | undefined
 
   /** @internal Use `createTollgate`. */
   constructor(engine: Engine) {
@@ -156,8 +158,8 @@ export class Tollgate<N extends Names = Names> {
   /** Stores the subject's plan, from now on; what it used counts on. Other facts stay as they are unless given. */
   async setPlan(subject: string, plan: N['plan'], facts: Omit<SubjectRecord, 'plan'> = {}): Promise<SubjectRecord> {
     this.#assertSubject(subject)
-    const { id } = this.#engine.config.catalog.find(plan)
-    const record = { ...(await this.#subjects.get(subject)), ...validateFacts(facts), plan: id }
+    const program = this.#engine.config.catalog.find(plan)
+    const record = { ...(await this.#subjects.get(subject)), ...validateFacts(facts, this.#engine.config.catalog.limitsOf(program.set)), plan: program.id }
     await this.#subjects.set(subject, record)
     return record
   }
@@ -179,21 +181,14 @@ export class Tollgate<N extends Names = Names> {
   }
 
   /** A plan by full name, or by a short name that only one set uses. */
-  plan(id: string): PlanView | undefined {
-    return this.plans().find((view) => view.id === id)
+  plan(name: string): PlanView | undefined {
+    const views = this.#plans()
+    return views.get(name) ?? views.get(this.#engine.config.catalog.lookup(name)?.id ?? '')
   }
-
-  readonly #views: PlanView[] = []
 
   /** Every plan, in order of definition. */
   plans(): readonly PlanView[] {
-    if (this.#views.length === 0) {
-      for (const { id, headline, limits } of this.#engine.config.catalog.programs) {
-        const view = { id, limits: limits.map(({ name, kind, max, windowMs, charge }) => ({ name, kind, max, windowMs, meter: charge.meter })) }
-        this.#views.push(headline === undefined ? view : { ...view, headline })
-      }
-    }
-    return this.#views
+    return [...this.#plans().values()]
   }
 
   /** Calls `listener` on every event of a kind; the result unsubscribes. */
@@ -217,6 +212,10 @@ export class Tollgate<N extends Names = Names> {
     } catch (error) {
       return Promise.reject(error as Error)
     }
+  }
+
+  #plans(): ReadonlyMap<string, PlanView> {
+    return (this.#views ??= new Map(this.#engine.config.catalog.programs.map((program) => [program.id, viewOf(program)])))
   }
 
   async #programFor(subject: string, named: string | undefined, record: SubjectRecord | undefined): Promise<Program> {
@@ -277,12 +276,20 @@ function defaultPlans(option: string | Readonly<Record<string, string>> | undefi
   return (subject) => byKind.get(subject.slice(0, Math.max(0, subject.indexOf(':')))) ?? byKind.get('*')
 }
 
-function validateFacts(facts: Omit<SubjectRecord, 'plan'>): Omit<SubjectRecord, 'plan'> {
-  const { anchorAt, team } = facts
-  if (anchorAt !== undefined && (!Number.isInteger(anchorAt) || anchorAt < 0 || anchorAt > 4e12)) throw invalidRequest('anchorAt', `${show(anchorAt)} is not an instant; use epoch milliseconds up to the year 2096`)
+function viewOf({ id, headline, limits }: Program): PlanView {
+  const view = { id, limits: limits.map(({ name, kind, max, windowMs, charge }) => ({ name, kind, max, windowMs, meter: charge.meter })) }
+  return headline === undefined ? view : { ...view, headline }
+}
+
+/** The latest anchor, in the year 2096: later ones are seconds taken for milliseconds, or worse. */
+const MAX_ANCHOR_AT = 4e12
+
+function validateFacts({ anchorAt, team, attributes, overrides }: Omit<SubjectRecord, 'plan'>, limits: ReadonlySet<string>): Omit<SubjectRecord, 'plan'> {
+  if (anchorAt !== undefined) assertInteger(anchorAt, 'anchorAt', 0, MAX_ANCHOR_AT)
   if (team !== undefined) assertText(team, 'team')
-  for (const [limit, max] of Object.entries(facts.overrides ?? {})) {
-    if (max !== Infinity && (!Number.isInteger(max) || max < 0 || max > 2 ** 31 - 1)) throw invalidRequest(`overrides.${limit}`, `${show(max)} is out of range; use an integer from 0 to 2147483647, or Infinity`)
+  for (const [limit, max] of Object.entries(overrides ?? {})) {
+    if (!limits.has(limit)) throw new TollgateError('UNKNOWN_LIMIT', `overrides.${limit}: no plan of the set has this limit; ${suggest(limit, [...limits])}`, { field: `overrides.${limit}` })
+    if (max !== Infinity) assertInteger(max, `overrides.${limit}`, 0, MAX_AMOUNT)
   }
-  return facts
+  return { ...(anchorAt !== undefined && { anchorAt }), ...(team !== undefined && { team }), ...(attributes && { attributes: { ...attributes } }), ...(overrides && { overrides: { ...overrides } }) }
 }

@@ -25,12 +25,21 @@ describe('negotiateLocale', () => {
     expect(negotiateLocale(header, 'en')).toBe(expected)
   })
 
-  it('never throws, and stays quick on hostile input', () => {
-    fc.assert(fc.property(fc.string(), (header) => ['en', 'es', 'ru'].includes(negotiateLocale(header, 'en'))))
-    for (const hostile of ['es;'.repeat(1e6), ','.repeat(1e6), ' '.repeat(1e6), `es;q=${'0'.repeat(1e6)}`]) {
-      const startedAt = performance.now()
-      negotiateLocale(hostile, 'ru')
-      expect(performance.now() - startedAt).toBeLessThan(50)
-    }
+  it('never throws', () => {
+    fc.assert(fc.property(fc.string(), (header) => {
+      expect(['en', 'es', 'ru']).toContain(negotiateLocale(header, 'en'))
+    }))
+  })
+
+  it('reads no further than 512 characters', () => {
+    expect(negotiateLocale(`${'fr,'.repeat(170)}es`, 'ru')).toBe('es')
+    expect(negotiateLocale(`${'fr,'.repeat(171)}es`, 'ru')).toBe('ru')
+  })
+
+  it('remembers headers, but not without end', () => {
+    for (let i = 0; i < 2000; i++) expect(negotiateLocale(`fr;q=0.${i % 1000}, ru, x-${i}`, 'en')).toBe('ru')
+    expect(negotiateLocale('fr', 'en')).toBe('en')
+    expect(negotiateLocale('fr', 'es')).toBe('es')
+    expect(negotiateLocale('fr', undefined)).toBeUndefined()
   })
 })
