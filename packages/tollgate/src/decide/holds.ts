@@ -1,11 +1,11 @@
 /**
- * Open holds of one record, five numbers each: cell id, serial of the reservation, amount,
- * expiry, start of the period it was taken in. A hold counts while `now < expiresAt`: an abandoned
- * reservation frees itself everywhere at the same instant, without anybody sweeping.
+ * Open holds of one record, six numbers each: cell id, serial of the reservation, amount,
+ * expiry, start of the period it was taken in, when it was taken or last extended. A hold counts while
+ * `now < expiresAt`: an abandoned reservation frees itself everywhere at the same instant, without anybody sweeping.
  */
 export type Holds = number[]
 
-const SIZE = 5
+const SIZE = 6
 
 /** What is held of a cell now, taken in the period that starts at `startAt`. */
 export function heldOf(holds: Holds, cell: number, startAt: number, now: number): number {
@@ -31,8 +31,8 @@ export function heldUntil(holds: Holds, cell: number, startAt: number, now: numb
   return Infinity
 }
 
-export function addHold(holds: Holds, cell: number, serial: number, amount: number, expiresAt: number, startAt: number): void {
-  holds.push(cell, serial, amount, expiresAt, startAt)
+export function addHold(holds: Holds, cell: number, serial: number, amount: number, now: number, expiresAt: number, startAt: number): void {
+  holds.push(cell, serial, amount, expiresAt, startAt, now)
 }
 
 /** Removes the holds of a reservation. Returns whether there were any. */
@@ -55,8 +55,28 @@ export function dropExpired(holds: Holds, now: number): void {
   compact(holds, (i) => holds[i + 3]! > now)
 }
 
-export function extendHolds(holds: Holds, serial: number, expiresAt: number): void {
-  for (let i = 0; i < holds.length; i += SIZE) if (holds[i + 1] === serial) holds[i + 3] = expiresAt
+/** Makes the holds of a reservation last at least until `expiresAt`. */
+export function extendHolds(holds: Holds, serial: number, now: number, expiresAt: number): void {
+  for (let i = 0; i < holds.length; i += SIZE) {
+    if (holds[i + 1] !== serial || holds[i + 3]! >= expiresAt) continue
+    holds[i + 3] = expiresAt
+    holds[i + 5] = now
+  }
+}
+
+/** Whether the clock was set back behind a hold on a cell. */
+export function isHeldAhead(holds: Holds, cell: number, now: number): boolean {
+  for (let i = 0; i < holds.length; i += SIZE) if (holds[i] === cell && holds[i + 5]! > now) return true
+  return false
+}
+
+/** Holds that were taken later than now were taken now, and last as long as they were to (see `repair`). */
+export function repairHolds(holds: Holds, cell: number, now: number): void {
+  for (let i = 0; i < holds.length; i += SIZE) {
+    if (holds[i] !== cell || holds[i + 5]! <= now) continue
+    holds[i + 3]! -= holds[i + 5]! - now
+    holds[i + 5] = now
+  }
 }
 
 /** Moves holds of a cell to another start of the same period (see `repair`). */

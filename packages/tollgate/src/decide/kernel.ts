@@ -1,5 +1,5 @@
 import { type Cell, CellKind, type Charge, type Verdict } from './charge.ts'
-import { heldOf, heldUntil, moveHolds, type Holds } from './holds.ts'
+import { heldOf, heldUntil, isHeldAhead, moveHolds, repairHolds, type Holds } from './holds.ts'
 
 /**
  * The kernel: what a charge finds in its cell, and what it leaves there. Pure arithmetic on integers;
@@ -34,7 +34,7 @@ export function examine(c: Charge, cell: Cell, holds: Holds, now: number, v: Ver
       break
     }
     case CellKind.slidingCounter: {
-      const startAt = slidingStart(c.windowMs, w[at]!, now)
+      const startAt = windowStart(c.windowMs, w[at]!, now)
       const current = startAt === w[at] ? w[at + 1]! : 0
       const previous = startAt === w[at] ? w[at + 2]! : startAt === w[at]! + c.windowMs ? w[at + 1]! : 0
       v.used = current + Math.ceil((previous * (startAt + c.windowMs - now)) / c.windowMs)
@@ -117,7 +117,7 @@ export function apply(c: Charge, cell: Cell, now: number, v: Verdict): void {
       w[at + 1]! += c.amount
       break
     case CellKind.slidingCounter: {
-      const startAt = slidingStart(c.windowMs, w[at]!, now)
+      const startAt = windowStart(c.windowMs, w[at]!, now)
       if (startAt !== w[at]) {
         w[at + 2] = startAt === w[at]! + c.windowMs ? w[at + 1]! : 0
         w[at + 1] = 0
@@ -174,13 +174,20 @@ export function newestAt(c: Charge, { w, at, length }: Cell): number {
   return c.kind === CellKind.slidingLog ? w[at + length - 2]! : w[at]!
 }
 
+/** Whether anything in a cell, or held of it, is later than now: the clock was set back. */
+export function isAhead(c: Charge, cell: Cell, holds: Holds, now: number): boolean {
+  return newestAt(c, cell) > now || (holds.length > 0 && isHeldAhead(holds, cell.id, now))
+}
+
 /**
  * Brings a cell that lies in the future back, after the clock was set back. What was used stays used, so nothing
- * refills twice; and the cell waits at most one window from now. Periods of a quota have no fixed length: theirs wait
- * for the end of the period they were counted in, unless the clock went back by more than a whole one.
+ * refills twice; and the cell waits at most one window from now, a hold as long as it was to last. Periods of a quota
+ * have no fixed length: theirs wait for the end of the period they were counted in, unless the clock went back by more
+ * than a whole one.
  */
 export function repair(c: Charge, cell: Cell, holds: Holds, now: number): void {
   const { w, at, length } = cell
+  repairHolds(holds, cell.id, now)
   if (newestAt(c, cell) <= now) return
   switch (c.kind) {
     case CellKind.quota:
@@ -188,9 +195,13 @@ export function repair(c: Charge, cell: Cell, holds: Holds, now: number): void {
       moveHolds(holds, cell.id, w[at]!, c.startAt)
       w[at] = c.startAt
       return
-    case CellKind.slidingLog:
-      for (let i = at + length - 2; i >= at && w[i]! > now; i -= 2) w[i] = now
+    case CellKind.slidingLog: {
+      // What had left the window when the newest entry came stays out of it, whether or not it was overwritten since.
+      const live = firstLive(cell, newestAt(c, cell) - c.windowMs)
+      for (let i = at; i < live; i += 2) w[i] = -Infinity
+      for (let i = at + length - 2; i >= live && w[i]! > now; i -= 2) w[i] = now
       return
+    }
     case CellKind.anchor:
       return
     default:
@@ -209,11 +220,17 @@ export function growLog(from: Cell, to: Cell): void {
   to.w.set(from.w.subarray(from.at, from.at + from.length), start)
 }
 
-/** From when on the cell says the same as one never used. */
-export function forgottenAt(kind: CellKind, { w, at, length }: Cell, retainMs: number): number {
+/**
+ * From when on the cell says the same as one never used.
+ * @param refill of a token bucket, the slowest that fills it.
+ */
+export function forgottenAt(kind: CellKind, { w, at, length }: Cell, retainMs: number, refill: number): number {
   switch (kind) {
     case CellKind.anchor:
-      return Infinity
+      return w[at] === -Infinity ? -Infinity : Infinity
+    case CellKind.tokenBucket:
+      // A commit above its estimate leaves a debt, which has to flow back in first.
+      return w[at]! + retainMs + (w[at + 1]! < 0 ? Math.ceil(-w[at + 1]! / refill) : 0)
     case CellKind.capacity:
       return w[at + 1]! > 0 ? Infinity : -Infinity
     case CellKind.slidingLog:
@@ -233,13 +250,11 @@ function roll(w: Float64Array, at: number, startAt: number): void {
   w[at + 1] = 0
 }
 
-/** A window lasts its full length from where it began; a new one begins on the grid. */
+/**
+ * A window lasts its full length from where it began, which is off the grid after a step back. The next one follows
+ * without a gap or an overlap, so that its predecessor weighs in and no three of them meet; after a pause it is the grid's.
+ */
 export function windowStart(windowMs: number, startAt: number, now: number): number {
-  return now - startAt < windowMs ? startAt : now - (now % windowMs)
-}
-
-/** As `windowStart`, but the next window follows its predecessor without a gap, so that the predecessor still weighs in. */
-export function slidingStart(windowMs: number, startAt: number, now: number): number {
   const age = now - startAt
   if (age < windowMs) return startAt
   return age < 2 * windowMs ? startAt + windowMs : now - (now % windowMs)

@@ -21,6 +21,8 @@ export function commitCharge(c: Charge, cell: Cell, now: number, actual: number)
     case CellKind.capacity:
       w[at] = now
       w[at + 1]! += actual
+      // A later release gives back what stands, not what was asked for.
+      c.amount = actual
       return
     case CellKind.fixedWindow:
     case CellKind.slidingCounter:
@@ -59,9 +61,12 @@ export function undoCharge(c: Charge, cell: Cell, chargedAt: number): void {
     }
     case CellKind.slidingLog:
       return undoEntry(cell, chargedAt, c.amount)
-    case CellKind.tokenBucket:
-      w[at + 1] = bucketLevel(c, w[at]!, w[at + 1]! + c.amount * c.windowMs, w[at]!)
+    case CellKind.tokenBucket: {
+      // What flowed in since is not given again: a bucket that was full meanwhile would hold more than without the charge.
+      const flowed = Math.max(0, w[at]! - chargedAt) * c.refill
+      w[at + 1] = bucketLevel(c, w[at]!, w[at + 1]! + Math.max(0, c.amount * c.windowMs - flowed), w[at]!)
       return
+    }
     case CellKind.cooldown:
       if (w[at] === chargedAt) w[at] = -Infinity
       return

@@ -47,6 +47,8 @@ export interface CommonOptions {
   maxReceipts?: number
   /** Share of each limit that this process admits by itself while the store is down, above 0 and up to 1. Default 1. */
   localShare?: number
+  /** Makes the ids of reservations: never the same twice in one store. Default random; a simulation makes its own. */
+  newId?: () => string
 }
 
 /** `spend.set({ tokens: 834 })` says what a run used; without it the estimate is committed. */
@@ -251,7 +253,7 @@ export function createTollgate(options: { plans?: Plans; operations?: Operations
     // A store of the engine's own holds nobody else's subjects.
     keyPrefix: options.store ? `${namespace}\0` : '',
     secret,
-    newId: newReservationId,
+    newId: options.newId ?? newReservationId,
     rollout: options.rollout ? validateRollout(options.rollout) : ENFORCED,
     storeTimeoutMs: bounded('storeTimeoutMs', options.storeTimeoutMs, 50, 1, 60_000),
     maxInFlight: bounded('maxInFlight', options.maxInFlight, 10_000, 1, 1_000_000),

@@ -1,22 +1,17 @@
-import { CellKind, type Charge } from '../decide/charge.ts'
-import { slotOf } from '../decide/slots.ts'
+import { CellKind, type Charge, newCharge } from '../decide/charge.ts'
 
 /** What a test says of a charge; the rest has the value that means "none". */
 export type ChargeFacts = Partial<Omit<Charge, 'slot'>> & Pick<Charge, 'cell' | 'kind'>
 
 /** A charge of one request, as the compiler would make it. */
 export function chargeOf(facts: ChargeFacts): Charge {
-  const c: Charge = {
-    ...{ amount: 1, max: Infinity, startAt: 0, endAt: Infinity, windowMs: 0, refill: 0 },
-    ...{ partition: '', digest: '', stated: 0, meter: 'requests', weight: 1, retainMs: 0 },
-    slot: slotOf(facts.cell),
-    ...facts,
-  }
-  return facts.retainMs === undefined ? { ...c, retainMs: retainMsOf(c) } : c
+  const c = Object.assign(newCharge(facts), { amount: 1 }, facts)
+  if (facts.retainMs === undefined) c.retainMs = retainMsOf(c)
+  return c
 }
 
 /** How long a cell can matter after its newest instant. */
-export function retainMsOf(c: Charge): number {
+function retainMsOf(c: Charge): number {
   switch (c.kind) {
     case CellKind.quota:
       return c.endAt - c.startAt
@@ -36,12 +31,10 @@ export function retainMsOf(c: Charge): number {
   }
 }
 
-/** A digest as the duplicate guard makes them, 22 characters of base64url, different for different numbers. */
+/** A digest as the duplicate guard makes them, 22 characters of base64url; numbers below 2^24 have different ones. */
 export function digestOf(n: number): string {
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-  let digest = ''
-  for (let rest = n + 1; digest.length < 22; rest = (Math.imul(rest, 0x01000193) ^ (digest.length * 7919)) >>> 0) digest += alphabet[rest % 64]
-  // The number itself in front, so that no two numbers below 2^24 meet.
-  const tail = [n >>> 18, n >>> 12, n >>> 6, n].map((bits) => alphabet[bits & 63]).join('')
-  return tail + digest.slice(4)
+  const bytes = Buffer.alloc(16)
+  for (let i = 0; i < 4; i++) bytes.writeUInt32LE(Math.imul(n + 1, 0x9e3779b1 + 2 * i) >>> 0, 4 * i)
+  bytes.writeUIntBE(n, 0, 3)
+  return bytes.toString('base64url')
 }

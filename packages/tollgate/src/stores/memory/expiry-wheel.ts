@@ -41,11 +41,13 @@ export class ExpiryWheel {
 
   #turnTo(now: number): number {
     const current = Math.floor(now / BUCKET_MS)
-    if (Number.isNaN(this.#turned)) this.#turned = current
-    return Math.max(this.#turned, current)
+    // Turned for the first time, or the clock was set back: each bucket still comes up within a turn from here, while
+    // a wheel that waited for a clock that once stood years ahead would collect nothing for years.
+    if (!(this.#turned <= current)) this.#turned = current
+    return current
   }
 
-  /** Moves on bucket by bucket until one has records; a clock that was set back waits. */
+  /** Moves on bucket by bucket until one has records. */
   #collect(now: number): number {
     const current = this.#turnTo(now)
     // A leap of more than a turn finds every bucket due once.

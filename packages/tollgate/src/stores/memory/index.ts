@@ -1,10 +1,10 @@
 import { anchorCharge, type Cell, CellKind, type Charge, isHeld, type Verdict } from '../../decide/charge.ts'
 import { addHold, dropHolds, extendHolds, type Holds } from '../../decide/holds.ts'
-import { apply, applyHold, examine, hasRoom, newestAt, repair } from '../../decide/kernel.ts'
+import { apply, applyHold, examine, hasRoom, isAhead, repair } from '../../decide/kernel.ts'
 import { commitCharge, returnCapacity, undoCharge } from '../../decide/settle.ts'
 import { slotOf } from '../../decide/slots.ts'
 import { TollgateError } from '../../errors/index.ts'
-import type { CounterStore, DecideCommand, Outcome, SettleCommand, SettleOutcome, UsageCommand, UsageEntry } from '../store.ts'
+import type { CounterStore, DecideCommand, NewReservation, Outcome, SettleCommand, SettleOutcome, UsageCommand, UsageEntry } from '../store.ts'
 import { Records } from './records.ts'
 import { isStanding, type MemoryReservation, Reservations } from './reservations.ts'
 
@@ -44,6 +44,8 @@ export class MemoryStore implements CounterStore {
   /** Names of plans, which records keep as an index. */
   readonly #plans: string[] = []
   #serial = 0
+  /** No instant in the store is later. */
+  #latestAt = -Infinity
 
   constructor(options: MemoryStoreOptions = {}) {
     this.#maxSubjects = options.maxSubjects ?? 1_000_000
@@ -54,15 +56,16 @@ export class MemoryStore implements CounterStore {
 
   decide(command: DecideCommand): Outcome {
     const { charges, now, action } = command
+    const isSetBack = this.#isSetBack(now)
     this.#records.tidy(now, TIDY_STEPS)
     if (action === 'reserve') this.#reservations.assertRoom(now)
     const row = this.#records.find(command.subject)
-    const holds = this.#records.holds(row, NO_HOLDS)
+    let holds = this.#records.holds(row, NO_HOLDS)
     const outcome = this.#outcome
     outcome.at = now
     outcome.admitted = true
     outcome.uncounted = false
-    this.#verdicts.length = charges.length
+    if (this.#verdicts.length !== charges.length) this.#verdicts.length = charges.length
     let missing = 0
     for (let i = 0; i < charges.length; i++) {
       const c = charges[i]!
@@ -70,7 +73,11 @@ export class MemoryStore implements CounterStore {
       if (!this.#records.locate(row, c, cell)) missing++
       if (c.kind === CellKind.anchor && cell.w[cell.at] !== -Infinity && cell.w[cell.at] !== c.startAt) return { at: now, admitted: false, verdicts: [], stale: { anchorAt: cell.w[cell.at]! } }
       if (c.kind === CellKind.quota && (now < c.startAt || now >= c.endAt)) return { at: now, admitted: false, verdicts: [], stale: {} }
-      if (newestAt(c, cell) > now) repair(c, action === 'check' ? copyInto(cell) : cell, holds, now)
+      if (isSetBack && isAhead(c, cell, holds, now)) {
+        // A denied request notices the step too, or its wait would begin anew with each attempt. A check writes nothing.
+        if (action === 'check') holds = copyInto(cell, holds)
+        repair(c, cell, holds, now)
+      }
       if (!examine(c, cell, holds, now, (this.#verdicts[i] ??= newVerdict()))) outcome.admitted = false
     }
     if (outcome.admitted && action !== 'check') this.#write(command, row, missing)
@@ -78,16 +85,17 @@ export class MemoryStore implements CounterStore {
   }
 
   settle(command: SettleCommand): SettleOutcome {
-    const reservation = this.#reservations.get(command.id)
-    if (!reservation) return { result: 'unknown' }
     const { now, action } = command
+    this.#isSetBack(now)
+    const reservation = this.#reservations.get(command.id, now)
+    if (!reservation) return { result: 'unknown' }
     const hasExpired = now >= reservation.expiresAt
     if (action === 'release' && isStanding(reservation)) return this.#returnCapacity(reservation, now)
     if (reservation.status !== 'open') return { result: 'settled-before', reservation }
     if (action === 'extend') {
       if (hasExpired) return { result: 'expired', reservation }
       reservation.expiresAt = Math.max(reservation.expiresAt, now + command.ttlMs!)
-      extendHolds(this.#records.ownHolds(this.#rowOf(reservation, now)), reservation.serial, reservation.expiresAt)
+      extendHolds(this.#records.ownHolds(this.#rowOf(reservation, now)), reservation.serial, now, now + command.ttlMs!)
       return { result: 'settled', reservation }
     }
     const row = this.#rowOf(reservation, now)
@@ -106,11 +114,13 @@ export class MemoryStore implements CounterStore {
 
   usage({ subject, limits, now }: UsageCommand): UsageEntry[] {
     const row = this.#records.find(subject)
-    const holds = this.#records.holds(row, NO_HOLDS)
+    const own = this.#records.holds(row, NO_HOLDS)
     const look = (limit: number, partition: string, cell: Cell): UsageEntry => {
       const { charge } = limits[limit]!
       const verdict = newVerdict()
-      if (newestAt(charge, cell) > now) repair(charge, copyInto(cell), holds, now)
+      const isBehind = isAhead(charge, cell, own, now)
+      const holds = isBehind ? copyInto(cell, own) : own
+      if (isBehind) repair(charge, cell, holds, now)
       examine(charge, cell, holds, now, verdict)
       return { limit, partition, verdict }
     }
@@ -152,44 +162,48 @@ export class MemoryStore implements CounterStore {
 
   close(): void {}
 
+  /** Whether the clock was set back behind an earlier call: only then can a cell be ahead of it. */
+  #isSetBack(now: number): boolean {
+    if (now < this.#latestAt) return true
+    this.#latestAt = now
+    return false
+  }
+
   #write(command: DecideCommand, found: number, missing: number): void {
     const { charges, now, reservation } = command
     let row = found
     if (row < 0 || missing > 0) {
-      row = this.#makeRoom(command.subject, found, missing, now)
+      row = this.#makeRoom(command.subject, found, charges, now)
       if (row < 0) {
         this.#outcome.uncounted = true
+        // The caller settles it like any other.
+        if (reservation) this.#keep(command, reservation, [], 0)
         return
       }
       this.#records.extend(row, charges)
       charges.forEach((c, i) => this.#records.locate(row, c, this.#cells[i]!))
     }
-    this.#records.setPlan(row, this.#planIndex(command.plan))
+    if (this.#plans[this.#records.plan(row)] !== command.plan) this.#records.setPlan(row, this.#planIndex(command.plan))
     const holds = reservation ? this.#records.ownHolds(row) : NO_HOLDS
     const serial = ++this.#serial
     const expiresAt = reservation ? now + reservation.ttlMs : 0
     for (let i = 0; i < charges.length; i++) {
       const c = charges[i]!
       const cell = this.#cells[i]!
+      this.#records.retain(c)
       if (!hasRoom(c, cell, now)) this.#records.grow(row, c, cell)
       if (reservation && isHeld(c.kind)) {
         applyHold(c, cell, expiresAt, this.#verdicts[i]!)
-        if (c.amount > 0) addHold(holds, cell.id, serial, c.amount, expiresAt, c.kind === CellKind.quota ? cell.w[cell.at]! : 0)
+        if (c.amount > 0) addHold(holds, cell.id, serial, c.amount, now, expiresAt, c.kind === CellKind.quota ? cell.w[cell.at]! : 0)
       } else apply(c, cell, now, this.#verdicts[i]!)
     }
     if (!reservation) return
-    this.#reservations.add({
-      id: reservation.id,
-      serial,
-      subject: command.subject,
-      memo: reservation.memo,
-      charges: charges.map((c, i) => ({ ...c, startAt: c.kind === CellKind.quota ? this.#cells[i]!.w[this.#cells[i]!.at]! : c.startAt })),
-      chargedAt: now,
-      expiresAt,
-      status: 'open',
-      settledAt: null,
-      late: false,
-    })
+    const kept = charges.map((c, i) => ({ ...c, startAt: c.kind === CellKind.quota ? this.#cells[i]!.w[this.#cells[i]!.at]! : c.startAt }))
+    this.#keep(command, reservation, kept, serial)
+  }
+
+  #keep({ subject, now }: DecideCommand, { id, memo, ttlMs }: NewReservation, charges: Charge[], serial: number): void {
+    this.#reservations.add({ id, serial, subject, memo, charges, chargedAt: now, expiresAt: now + ttlMs, status: 'open', settledAt: null, late: false })
   }
 
   #planIndex(plan: string): number {
@@ -198,8 +212,8 @@ export class MemoryStore implements CounterStore {
   }
 
   /** The row of a subject that is about to be written to; -1 when the store is full and admits uncounted. */
-  #makeRoom(subject: string, row: number, missing: number, now: number): number {
-    const isFull = (): boolean => (row < 0 && this.#records.size >= this.#maxSubjects) || this.#records.partitions.size + missing > this.#maxPartitions
+  #makeRoom(subject: string, row: number, charges: readonly Charge[], now: number): number {
+    const isFull = (): boolean => (row < 0 && this.#records.size >= this.#maxSubjects) || this.#records.partitions.size + this.#records.missingPartitions(row, charges) > this.#maxPartitions
     if (isFull()) this.#records.tidy(now, TIDY_STEPS_WHEN_FULL)
     if (!isFull()) return row < 0 ? this.#records.add(subject, now) : row
     if (this.#whenFull === 'admit') return -1
@@ -212,8 +226,11 @@ export class MemoryStore implements CounterStore {
 
   /** What is settled is recorded even when the store is full. */
   #rowOf(reservation: MemoryReservation, now: number): number {
-    const found = this.#records.find(reservation.subject)
-    const row = found < 0 ? this.#records.add(reservation.subject, now) : found
+    let row = this.#records.find(reservation.subject)
+    if (row < 0) {
+      row = this.#records.add(reservation.subject, now)
+      this.#records.setPlan(row, this.#planIndex(reservation.memo.plan))
+    }
     this.#records.extend(row, reservation.charges)
     return row
   }
@@ -227,9 +244,9 @@ export class MemoryStore implements CounterStore {
   }
 
   #commit(reservation: MemoryReservation, row: number, now: number, amounts: Readonly<Record<string, number>> = {}): void {
-    const holds = this.#records.holds(row, NO_HOLDS)
     this.#each(reservation, row, (c, cell) => {
-      if (newestAt(c, cell) > now) repair(c, cell, holds, now)
+      // A quota's charge speaks of the period it was reserved in, which says nothing about now.
+      if (c.kind !== CellKind.quota && isAhead(c, cell, NO_HOLDS, now)) repair(c, cell, NO_HOLDS, now)
       const actual = amounts[c.meter]
       if (!hasRoom(c, cell, now)) this.#records.grow(row, c, cell)
       commitCharge(c, cell, now, actual === undefined ? c.amount : actual * c.weight)
@@ -251,11 +268,11 @@ export class MemoryStore implements CounterStore {
 const newCell = (): Cell => ({ w: new Float64Array(0), at: 0, length: 0, id: 0 })
 const newVerdict = (): Verdict => ({ passes: false, used: 0, resetAt: 0, retryAt: 0 })
 
-/** Gives `cell` words of its own, so that a read-only call leaves the store's alone. */
-function copyInto(cell: Cell): Cell {
+/** Gives `cell` words of its own, and a copy of the holds, so that a read-only call leaves the store's alone. */
+function copyInto(cell: Cell, holds: Holds): Holds {
   cell.w = cell.w.slice(cell.at, cell.at + cell.length)
   cell.at = 0
-  return cell
+  return holds.slice()
 }
 
 const ANCHOR = anchorCharge()

@@ -33,9 +33,15 @@ export class Records {
   readonly #layouts: Layout[] = []
   readonly #holds = new Map<number, Holds>()
   readonly #wheel = new ExpiryWheel(this.#table, WHEEL)
-  /** Longest time that a slot's cells matter, by slot. */
+  /** By slot, the longest time that its cells matter and the slowest refill: plans that share a cell may differ. */
   readonly #retainMs: number[] = []
+  readonly #refill: number[] = []
   readonly #scratch: Cell = { w: UNUSED, at: 0, length: 0, id: 0 }
+  /** The record looked at last, until it moves: its row, and where its cells are. */
+  #open = NONE
+  #openOffsets: Layout['offsets'] = []
+  #openWords: Float64Array = UNUSED
+  #openAt = 0
 
   constructor() {
     this.partitions = new Partitions(this.#pool)
@@ -58,6 +64,7 @@ export class Records {
     this.#table.set(row, ADDRESS, 0)
     this.#table.set(row, LAYOUT, 0)
     this.#table.set(row, HEAD, NONE)
+    this.#open = NONE
     this.#wheel.add(row, now + TIDY_EVERY_MS, now)
     return row
   }
@@ -92,11 +99,11 @@ export class Records {
           return true
         }
       } else {
-        const offset = this.#layouts[this.#table.get(row, LAYOUT)]!.offsets[c.slot]
+        if (row !== this.#open) this.#openRow(row)
+        const offset = this.#openOffsets[c.slot]
         if (offset !== undefined) {
-          const address = this.#table.get(row, ADDRESS)
-          cell.w = this.#pool.chunk(address)
-          cell.at = this.#pool.offset(address) + offset
+          cell.w = this.#openWords
+          cell.at = this.#openAt + offset
           cell.length = CELL_WORDS[c.kind]
           cell.id = c.slot
           return true
@@ -110,12 +117,22 @@ export class Records {
     return cell.length === 0 && cell.id !== NONE
   }
 
+  /** Looks up a record's block once for all its charges. */
+  #openRow(row: number): void {
+    const address = this.#table.get(row, ADDRESS)
+    this.#open = row
+    this.#openOffsets = this.#layouts[this.#table.get(row, LAYOUT)]!.offsets
+    this.#openWords = this.#pool.chunk(address)
+    this.#openAt = this.#pool.offset(address)
+  }
+
   /** Makes cells for the charges that have none, all with one move of the record. */
   extend(row: number, charges: readonly Charge[]): void {
+    this.#open = NONE
     const from = this.#layouts[this.#table.get(row, LAYOUT)]!
     let to = from
     for (const c of charges) {
-      if (!(this.#retainMs[c.slot]! >= c.retainMs)) this.#retainMs[c.slot] = c.retainMs
+      this.retain(c)
       if (isPartitioned(c)) {
         if (this.partitions.find(row, c) === NONE) this.#table.set(row, HEAD, this.partitions.add(row, c, this.#table.get(row, HEAD)))
       } else if (CELL_WORDS[c.kind] > 0 && to.offsets[c.slot] === undefined) to = to.with(c.slot, c.kind)
@@ -135,6 +152,19 @@ export class Records {
     }
     this.#table.set(row, ADDRESS, address)
     this.#table.set(row, LAYOUT, to.id)
+  }
+
+  /** How many partition entries `extend` would make. */
+  missingPartitions(row: number, charges: readonly Charge[]): number {
+    let missing = 0
+    for (const c of charges) if (isPartitioned(c) && (row === NONE || this.partitions.find(row, c) === NONE)) missing++
+    return missing
+  }
+
+  /** Keeps the cells of a charge as long as they can matter. */
+  retain(c: Charge): void {
+    if (!(this.#retainMs[c.slot]! >= c.retainMs)) this.#retainMs[c.slot] = c.retainMs
+    if (!(this.#refill[c.slot]! <= c.refill)) this.#refill[c.slot] = c.refill
   }
 
   /** Doubles the log of a charge that has no room left. */
@@ -182,15 +212,19 @@ export class Records {
     this.#removeEntries(row, (entry) => {
       const { kind, slot } = this.partitions.scope(entry)
       const cell = this.partitions.cell(entry, this.#scratch)
-      return forgottenAt(kind, cell, this.#retainMs[slot]!) <= now && !(holds && isHeldNow(holds, cell.id, now))
+      return this.#forgottenAt(kind, slot, cell) <= now && !(holds && isHeldNow(holds, cell.id, now))
     })
     const isBusy = this.#table.get(row, HEAD) !== NONE || this.#holds.has(row)
     let until = isBusy ? now + TIDY_EVERY_MS : -Infinity
     const layout = this.#layouts[this.#table.get(row, LAYOUT)]!
     for (let i = 0; i < layout.slots.length; i++) {
-      until = Math.max(until, forgottenAt(layout.kinds[i]!, this.#cellAt(row, layout, i), this.#retainMs[layout.slots[i]!]!))
+      until = Math.max(until, this.#forgottenAt(layout.kinds[i]!, layout.slots[i]!, this.#cellAt(row, layout, i)))
     }
     return until
+  }
+
+  #forgottenAt(kind: CellKind, slot: number, cell: Cell): number {
+    return forgottenAt(kind, cell, this.#retainMs[slot]!, this.#refill[slot]!)
   }
 
   /** The `i`-th cell of a record's own block. */

@@ -25,8 +25,12 @@ export class Reservations {
     this.#max = max
   }
 
-  get(id: string): MemoryReservation | undefined {
-    return this.#open.get(id) ?? this.#standing.get(id) ?? this.#settled.get(id)
+  /** `undefined` also for one whose day has passed, whether or not it was looked at since. */
+  get(id: string, now: number): MemoryReservation | undefined {
+    const standing = this.#standing.get(id)
+    if (standing) return standing
+    const reservation = this.#open.get(id) ?? this.#settled.get(id)
+    return reservation && forgottenAt(reservation) > now ? reservation : undefined
   }
 
   /** @throws OVERLOADED when there are `max` that cannot be forgotten. */
@@ -65,11 +69,16 @@ export function isStanding({ status, charges }: StoredReservation): boolean {
   return status === 'committed' && charges.some(({ kind, amount }) => kind === CellKind.capacity && amount > 0)
 }
 
+/** An open one can be settled for a day after its expiry; of a settled one, repeats are answered for a day. */
+function forgottenAt({ expiresAt, settledAt }: StoredReservation): number {
+  return (settledAt ?? expiresAt) + LATE_COMMIT_MS
+}
+
 /** At most two with each call: more than are made. Those of a longer ttl wait for their turn behind shorter ones. */
 function forgetOldest(map: Map<string, MemoryReservation>, now: number): void {
   let looks = 2
-  for (const [id, { expiresAt }] of map) {
-    if (expiresAt + LATE_COMMIT_MS > now || looks-- === 0) return
+  for (const [id, reservation] of map) {
+    if (forgottenAt(reservation) > now || looks-- === 0) return
     map.delete(id)
   }
 }
