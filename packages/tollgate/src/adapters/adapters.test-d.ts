@@ -1,7 +1,7 @@
 /** What compiles, and what does not: middlewares know the engine's names and the framework's own types. */
 import { fastify } from 'fastify'
 import { type Context, Hono } from 'hono'
-import { createTollgate } from '../engine/tollgate.ts'
+import { createTollgate } from '../engine/create.ts'
 import { allowOnly, quota } from '../define/limits.ts'
 import { definePlans } from '../define/plans.ts'
 import { tollgate as express } from './express.ts'

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { quota } from '../define/limits.ts'
 import { definePlans } from '../define/plans.ts'
-import { createTollgate } from '../engine/tollgate.ts'
+import { createTollgate } from '../engine/create.ts'
 import type { Decision, LimitState, Names, Settlement, TollgateRequest } from '../engine/types.ts'
 import { TollgateError } from '../errors/index.ts'
 import * as forExpress from './express.ts'
@@ -220,6 +220,13 @@ describe.each(Object.keys(frameworks))('%s', (name) => {
     const { engine, calls } = fakeEngine()
     await (await start(engine, { request: () => ({ subject: 'user:1', locale: 'ru' }) })).fetch('/json', { headers: { 'Accept-Language': 'es' } })
     expect(calls).toEqual([['consume', { subject: 'user:1', locale: 'ru' }]])
+  })
+
+  it('speaks the language of the client where the request names an undefined one', async () => {
+    const { engine, calls } = fakeEngine()
+    const unnamed = { subject: 'user:1', locale: undefined } as unknown as TollgateRequest
+    await (await start(engine, { request: () => unnamed })).fetch('/json', { headers: { 'Accept-Language': 'es' } })
+    expect(calls).toEqual([['consume', { subject: 'user:1', locale: 'es' }]])
   })
 
   it('answers a denial with a problem', async () => {

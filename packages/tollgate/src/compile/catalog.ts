@@ -51,7 +51,7 @@ export class Catalog {
       const full = this.programs.filter((p) => p.name === name).map((p) => p.id)
       throw new TollgateError('UNKNOWN_PLAN', `plan: ${show(name)} is in several plan sets; use the full name: ${full.join(', ')}`, { field: 'plan' })
     }
-    throw new TollgateError('UNKNOWN_PLAN', `plan: ${show(name)} is not a plan; ${suggest(String(name), this.programs.map((p) => p.id))}`, { field: 'plan' })
+    throw new TollgateError('UNKNOWN_PLAN', `plan: ${show(name)} is not a plan; ${suggest(name, this.programs.map((p) => p.id))}`, { field: 'plan' })
   }
 
   /** The plans above `program`, the lowest rank first. */

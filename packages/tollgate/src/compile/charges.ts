@@ -1,8 +1,7 @@
 import type { Digester } from '../content/digest.ts'
-import { anchorCharge, type Charge } from '../decide/charge.ts'
-import type { LimitKind } from '../define/limits.ts'
+import { anchorCharge, CellKind, type Charge } from '../decide/charge.ts'
 import type { TollgateRequest } from '../engine/types.ts'
-import { invalidRequest, TollgateError } from '../errors/index.ts'
+import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import { MAX_AMOUNT } from './request.ts'
 import type { LimitProgram, Program } from './program.ts'
 
@@ -37,6 +36,7 @@ export function compileCharges(program: Program, request: TollgateRequest, now: 
   cutTo(out.limits, count)
   if (program.isAnchored && facts.isAssumed) {
     ANCHOR.startAt = facts.anchorAt
+    ANCHOR.retainMs = program.anchorRetainMs
     out.charges[count++] = ANCHOR
   }
   cutTo(out.charges, count)
@@ -49,22 +49,35 @@ function cutTo(list: unknown[], length: number): void {
 }
 
 function compileCharge(limit: LimitProgram, request: TollgateRequest, now: number, facts: SubjectFacts, digest: Digester): Charge {
-  const max = facts.overrides?.[limit.name] ?? limit.max
+  const max = maxOf(limit, facts.overrides)
   const { charge, kind } = limit
   if (kind === 'allowOnly') return stated(limit, isAllowed(limit, request) ? Infinity : 0, 0)
   if (kind === 'capacity' && request.current?.[limit.name] !== undefined) return stated(limit, max, currentOf(limit.name, request))
-  const isTracked = kind === 'quota' || kind === 'capacity' || max !== Infinity
+  const isTracked = max !== Infinity || kind === 'quota' || kind === 'capacity'
   if (!isTracked || (kind === 'duplicates' && request.content === undefined)) return stated(limit, Infinity, 0)
   charge.max = max
+  // A larger bucket takes longer to fill; forgotten earlier, it would refill at once.
+  if (charge.kind === CellKind.tokenBucket) charge.retainMs = Math.ceil((max * charge.windowMs) / charge.refill)
   charge.amount = amountOf(limit, request)
   charge.partition = limit.per.length === 0 ? '' : partitionOf(limit, request)
   if (kind === 'duplicates') charge.digest = digest(request.content!, request.subject)
-  if (limit.periods) {
+  // Most often it is still the period that the charge was compiled for last.
+  if (limit.periods && (limit.isAnchored || now < charge.startAt || now >= charge.endAt)) {
     const period = limit.periods(now, limit.isAnchored ? facts.anchorAt : undefined)
     charge.startAt = period.startAt
     charge.endAt = period.endAt
   }
   return charge
+}
+
+/**
+ * The limit as the subject has it. Its own may be stored for another window, or by whoever knows no bounds: what lies
+ * above them is not counted exactly, so it is cut to them. Without a limit nothing is counted.
+ */
+export function maxOf(limit: LimitProgram, overrides: SubjectFacts['overrides']): number {
+  const own = overrides?.[limit.name]
+  if (own === undefined) return limit.max
+  return own === Infinity ? own : Math.min(own, limit.ceiling)
 }
 
 /** A charge that is decided without a cell: `count` there are, `max` are allowed. */
@@ -75,7 +88,13 @@ function stated(limit: LimitProgram, max: number, count: number): Charge {
   return limit.uncounted
 }
 
-export function matches(limit: LimitProgram, request: TollgateRequest): boolean {
+/** What a limit is matched on. */
+export interface Matchable {
+  readonly operation?: string | undefined
+  readonly dimensions?: Readonly<Record<string, string | undefined>> | undefined
+}
+
+export function matches(limit: LimitProgram, request: Matchable): boolean {
   for (const [dimension, values] of limit.match) {
     const value = valueOf(dimension, request)
     if (value === undefined || !values.has(value)) return false
@@ -83,27 +102,22 @@ export function matches(limit: LimitProgram, request: TollgateRequest): boolean 
   return true
 }
 
-/** Requests by default count 1; another meter counts what the request says, and nothing when it does not. */
-function amountOf({ definition, charge: { meter, weight } }: LimitProgram, request: TollgateRequest): number {
-  if (!isMetered(definition.kind)) return 1
+/** What happens counts 1, and so do requests by default; another meter counts what the request says, and nothing when it does not. */
+function amountOf({ charge: { meter, weight } }: LimitProgram, request: TollgateRequest): number {
+  if (meter === '') return 1
   // The meter of most limits is read by its name, which V8 finds at once, others by a lookup.
   const amount = (meter === 'requests' ? (request.amounts?.requests ?? 1) : (request.amounts?.[meter] ?? 0)) * weight
   if (amount <= MAX_AMOUNT) return amount
   throw invalidRequest(`amounts.${meter}`, `${amount / weight} × weight ${weight} is more than ${MAX_AMOUNT}; ask for less at a time`)
 }
 
-/** The others count what happens, not how much of it. */
-function isMetered(kind: LimitKind): boolean {
-  return kind === 'quota' || kind === 'slidingWindow' || kind === 'fixedWindow' || kind === 'tokenBucket'
-}
-
 function currentOf(name: string, request: TollgateRequest): number {
   const current = request.current![name]!
   if (Number.isInteger(current) && current >= 0 && current <= MAX_AMOUNT) return current
-  throw invalidRequest(`current.${name}`, `${String(current)} is out of range; use an integer from 0 to ${MAX_AMOUNT}`)
+  throw invalidRequest(`current.${name}`, `${show(current)} is out of range; use an integer from 0 to ${MAX_AMOUNT}`)
 }
 
-export function isAllowed({ definition }: LimitProgram, request: TollgateRequest): boolean {
+export function isAllowed({ definition }: LimitProgram, request: Matchable): boolean {
   if (definition.kind !== 'allowOnly') return true
   return Object.entries(definition.allow).every(([dimension, values]) => {
     const value = valueOf(dimension, request)
@@ -130,7 +144,7 @@ function required(limit: LimitProgram, dimension: string, request: TollgateReque
   throw new TollgateError('MISSING_DIMENSION', `${field}: limit '${limit.name}' is counted per '${dimension}', and the request does not say which`, { field })
 }
 
-function valueOf(dimension: string, request: TollgateRequest): string | undefined {
+function valueOf(dimension: string, request: Matchable): string | undefined {
   return dimension === 'operation' ? request.operation : request.dimensions?.[dimension]
 }
 

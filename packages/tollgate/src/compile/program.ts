@@ -1,4 +1,4 @@
-import { CellKind, type Charge, newCharge } from '../decide/charge.ts'
+import { CellKind, type Charge, MAX_LOGGED, newCharge } from '../decide/charge.ts'
 import { durationMs } from '../define/duration.ts'
 import type { FailurePolicy, LimitDefinition, LimitKind, Match } from '../define/limits.ts'
 import type { PlanDefinition } from '../define/plans.ts'
@@ -12,9 +12,14 @@ export interface LimitProgram {
   readonly definition: LimitDefinition
   /** The most it admits; `Infinity` is unlimited. */
   readonly max: number
+  /** The most that a subject's own limit can be: what the cell counts exactly. */
+  readonly ceiling: number
+  /** What it counts, for people. `charge.meter` is `''` where that is what happens, not how much of it. */
+  readonly meter: string
   readonly per: readonly string[]
   readonly match: readonly (readonly [dimension: string, values: ReadonlySet<string>])[]
   readonly onFailure: FailurePolicy
+  /** The share of the limit from which a warning is given. */
   readonly softLimit: number | null
   /** Length of the window a client should know of; a period's is its nominal one. `null` where there is none. */
   readonly windowMs: number | null
@@ -37,6 +42,8 @@ export interface Program {
   /** The limit that `X-RateLimit-*` headers speak of. */
   readonly headline: string | undefined
   readonly isAnchored: boolean
+  /** How long a start that nobody stored is kept after its last use: two of the longest periods counted from it. */
+  readonly anchorRetainMs: number
   readonly hasCapacity: boolean
   readonly vocabulary: Vocabulary
 }
@@ -78,6 +85,7 @@ export function compilePlan(id: string, set: string, name: string, definition: P
     limits,
     headline: definition.headline ?? limits.find((limit) => limit.kind === 'quota')?.name,
     isAnchored: limits.some((limit) => limit.isAnchored),
+    anchorRetainMs: 2 * Math.max(0, ...limits.filter((limit) => limit.isAnchored).map(({ charge }) => charge.retainMs)),
     hasCapacity: limits.some((limit) => limit.kind === 'capacity'),
     vocabulary,
   }
@@ -96,16 +104,31 @@ function compileLimit(set: string, name: string, definition: LimitDefinition): L
     code: definition.code ?? DEFAULT_CODES[definition.kind],
     definition,
     max: counting.max,
+    ceiling: ceilingOf(counting),
+    meter,
     per,
     match: matchOf(definition.match),
     onFailure: definition.onFailure ?? 'local',
-    softLimit: 'softLimit' in definition && definition.softLimit !== undefined ? definition.softLimit * counting.max : null,
+    softLimit: 'softLimit' in definition && definition.softLimit !== undefined ? definition.softLimit : null,
     windowMs: counting.nominalMs,
     periods: counting.periods,
     isAnchored: definition.kind === 'quota' && definition.anchor === 'subject',
-    charge: newCharge({ cell, kind: counting.kind, max: counting.max, windowMs: counting.windowMs, refill: counting.refill, meter, weight, retainMs: counting.retainMs }),
-    uncounted: newCharge({ cell, kind: CellKind.stated, meter, weight }),
+    // A quota has no period yet.
+    charge: newCharge({ cell, kind: counting.kind, max: counting.max, endAt: counting.periods ? 0 : Infinity, windowMs: counting.windowMs, refill: counting.refill, meter: isMetered(definition.kind) ? meter : '', weight, retainMs: counting.retainMs }),
+    uncounted: newCharge({ cell, kind: CellKind.stated, meter: '', weight }),
   }
+}
+
+/** The others count what happens, not how much of it. */
+function isMetered(kind: LimitKind): boolean {
+  return kind === 'quota' || kind === 'slidingWindow' || kind === 'fixedWindow' || kind === 'tokenBucket'
+}
+
+/** The bounds that definitions obey (see define/validate-limit.ts). */
+function ceilingOf({ kind, windowMs }: Counting): number {
+  if (kind === CellKind.slidingLog) return MAX_LOGGED
+  if (kind === CellKind.slidingCounter || kind === CellKind.tokenBucket) return Math.floor(Number.MAX_SAFE_INTEGER / windowMs)
+  return Infinity
 }
 
 interface Counting {

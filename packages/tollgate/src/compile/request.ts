@@ -1,3 +1,4 @@
+import { at } from '../define/rules.ts'
 import { suggest } from '../define/suggest.ts'
 import type { TollgateRequest } from '../engine/types.ts'
 import { invalidRequest, show, TollgateError, type TollgateErrorCode } from '../errors/index.ts'
@@ -33,7 +34,7 @@ export function validateRequest(request: TollgateRequest, { operations, dimensio
   if (request.dimensions !== undefined) {
     assertRecord(request.dimensions, 'dimensions')
     for (const name in request.dimensions) {
-      if (!dimensions.has(name)) throw unknown('UNKNOWN_DIMENSION', `dimensions.${name}`, name, dimensions)
+      if (!dimensions.has(name)) throw unknown('UNKNOWN_DIMENSION', at('dimensions', name), name, dimensions)
       if (request.dimensions[name] !== undefined) assertText(request.dimensions[name], `dimensions.${name}`)
     }
   }
@@ -45,7 +46,7 @@ export function validateRequest(request: TollgateRequest, { operations, dimensio
 export function validateAmounts(amounts: unknown, meters: ReadonlySet<string>): void {
   assertRecord(amounts, 'amounts')
   for (const meter in amounts) {
-    if (!meters.has(meter)) throw unknown('UNKNOWN_METER', `amounts.${meter}`, meter, meters)
+    if (!meters.has(meter)) throw unknown('UNKNOWN_METER', at('amounts', meter), meter, meters)
     if (amounts[meter] !== undefined) assertInteger(amounts[meter], `amounts.${meter}`, 0, MAX_AMOUNT)
   }
 }

@@ -7,7 +7,7 @@ import { slotOf } from './slots.ts'
 
 /** How a cell counts. A closed set: every store refuses a kind it does not know. */
 export const CellKind = {
-  /** The first instant a subject was seen: the anchor of its own periods. Words: [anchorAt]. */
+  /** The first instant a subject was seen: the anchor of its own periods. Words: [anchorAt, usedAt]. */
   anchor: 0,
   /** A calendar period with holds. Words: [startAt, settled]. */
   quota: 1,
@@ -15,7 +15,7 @@ export const CellKind = {
   fixedWindow: 2,
   /** Two aligned counters. Words: [startAt, current, previous]. */
   slidingCounter: 3,
-  /** Every admission, oldest first, unused entries before them. Words: (at, total up to here) …. */
+  /** Every admission, oldest first, unused entries before them, at most `MAX_LOGGED`. Words: (at, total up to here) …. */
   slidingLog: 4,
   /** Level in 1/everyMs tokens, so that refill is exact. Words: [at, level]. */
   tokenBucket: 5,
@@ -54,16 +54,19 @@ export interface Charge {
   digest: string
   /** `stated`: how many there are already. */
   stated: number
-  /** What `amount` measures, so that a commit can say how much it really was. */
+  /** What `amount` measures, so that a commit can say how much it really was; `''` when it counts what happens. */
   meter: string
   weight: number
   /** How long the cell can matter after its newest instant. */
   retainMs: number
 }
 
+/** Entries of a log, and so the largest limit of one: 160 kB. */
+export const MAX_LOGGED = 10_000
+
 /** Words of a new cell; a log grows by pairs. */
 export const CELL_WORDS: Readonly<Record<CellKind, number>> = {
-  [CellKind.anchor]: 1,
+  [CellKind.anchor]: 2,
   [CellKind.quota]: 2,
   [CellKind.fixedWindow]: 2,
   [CellKind.slidingCounter]: 3,
@@ -97,14 +100,14 @@ export function clearCell(w: Float64Array, at: number, length: number, kind: Cel
 }
 
 /** What a charge is made from; what a request brings is filled in with each. */
-export type ChargeOptions = Pick<Charge, 'cell' | 'kind'> & Partial<Pick<Charge, 'max' | 'windowMs' | 'refill' | 'meter' | 'weight' | 'retainMs'>>
+export type ChargeOptions = Pick<Charge, 'cell' | 'kind'> & Partial<Pick<Charge, 'max' | 'endAt' | 'windowMs' | 'refill' | 'meter' | 'weight' | 'retainMs'>>
 
 /** All are made here, without a spread: so V8 gives them one hidden class, which makes deciding several times as fast. */
-export function newCharge({ cell, kind, max = Infinity, windowMs = 0, refill = 0, meter = 'requests', weight = 1, retainMs = 0 }: ChargeOptions): Charge {
-  return { cell, slot: slotOf(cell), kind, amount: 0, max, startAt: 0, endAt: Infinity, windowMs, refill, partition: '', digest: '', stated: 0, meter, weight, retainMs }
+export function newCharge({ cell, kind, max = Infinity, endAt = Infinity, windowMs = 0, refill = 0, meter = 'requests', weight = 1, retainMs = 0 }: ChargeOptions): Charge {
+  return { cell, slot: slotOf(cell), kind, amount: 0, max, startAt: 0, endAt, windowMs, refill, partition: '', digest: '', stated: 0, meter, weight, retainMs }
 }
 
-/** The charge that keeps a subject's first use; `startAt` is what it is assumed to be. */
+/** The charge that keeps a subject's first use; `startAt` is what it is assumed to be, `retainMs` counts from the last use. */
 export const anchorCharge = (): Charge => newCharge({ cell: '@anchor', kind: CellKind.anchor, retainMs: Infinity })
 
 /** What one charge found, filled in by the kernel. */

@@ -104,7 +104,7 @@ export function examine(c: Charge, cell: Cell, holds: Holds, now: number, v: Ver
   return v.passes
 }
 
-/** Counts an admitted charge as used, and brings the verdict up to date. The cell has room for one more log entry. */
+/** Counts an admitted charge as used, and brings the verdict up to date. A log has room for one more entry, or `MAX_LOGGED`. */
 export function apply(c: Charge, cell: Cell, now: number, v: Verdict): void {
   const { w, at } = cell
   switch (c.kind) {
@@ -151,6 +151,7 @@ export function apply(c: Charge, cell: Cell, now: number, v: Verdict): void {
       break
     case CellKind.anchor:
       if (w[at] === -Infinity) w[at] = c.startAt
+      w[at + 1] = now
       return
     case CellKind.concurrency:
     case CellKind.stated:
@@ -171,6 +172,7 @@ export function applyHold(c: Charge, cell: Cell, expiresAt: number, v: Verdict):
 /** The newest instant in a cell. */
 export function newestAt(c: Charge, { w, at, length }: Cell): number {
   if (length === 0) return -Infinity
+  if (c.kind === CellKind.anchor) return w[at] === -Infinity ? -Infinity : w[at + 1]!
   return c.kind === CellKind.slidingLog ? w[at + length - 2]! : w[at]!
 }
 
@@ -203,6 +205,7 @@ export function repair(c: Charge, cell: Cell, holds: Holds, now: number): void {
       return
     }
     case CellKind.anchor:
+      w[at + 1] = now
       return
     default:
       w[at] = now
@@ -221,13 +224,13 @@ export function growLog(from: Cell, to: Cell): void {
 }
 
 /**
- * From when on the cell says the same as one never used.
+ * From when on the cell says the same as one never used; an anchor, from when on it may be forgotten.
  * @param refill of a token bucket, the slowest that fills it.
  */
 export function forgottenAt(kind: CellKind, { w, at, length }: Cell, retainMs: number, refill: number): number {
   switch (kind) {
     case CellKind.anchor:
-      return w[at] === -Infinity ? -Infinity : Infinity
+      return w[at] === -Infinity ? -Infinity : w[at + 1]! + retainMs
     case CellKind.tokenBucket:
       // A commit above its estimate leaves a debt, which has to flow back in first.
       return w[at]! + retainMs + (w[at + 1]! < 0 ? Math.ceil(-w[at + 1]! / refill) : 0)
@@ -300,7 +303,11 @@ function lowerBound(at: number, length: number, isBeyond: (i: number) => boolean
   return at + 2 * low
 }
 
-/** Adds one admission at the end; what is live moves forward over an entry that has left the window. */
+/**
+ * Adds one admission at the end; what is live moves forward over an entry that has left the window. A log that is full
+ * of live entries takes it into its newest: commits of what nobody estimated pass every limit, so only this bounds it.
+ * The count stays exact, and what was in that entry counts a little longer, never shorter.
+ */
 function append(cell: Cell, now: number, cutoffAt: number, amount: number): void {
   const { w, at, length } = cell
   const last = at + length - 2
@@ -309,6 +316,11 @@ function append(cell: Cell, now: number, cutoffAt: number, amount: number): void
     return
   }
   const live = firstLive(cell, cutoffAt)
+  if (live === at) {
+    w[last] = now
+    w[last + 1]! += amount
+    return
+  }
   const base = totalBefore(cell, live)
   w.copyWithin(live - 2, live, at + length)
   w[last] = now

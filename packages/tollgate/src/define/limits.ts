@@ -56,7 +56,12 @@ export interface QuotaOptions extends MeteredOptions {
   readonly every: CalendarUnit | Duration
   /** IANA zone whose midnight cuts the period. Default `UTC`. */
   readonly timezone?: string
-  /** `calendar` (default): the zone's days, Monday weeks and months. `subject`: periods counted from the subject's own start. */
+  /**
+   * `calendar` (default): the zone's days, Monday weeks and months. `subject`: periods counted from the subject's own
+   * start, which is `anchorAt` where `setPlan` stored one, else its first admitted request. A start that was not
+   * stored may be forgotten once nothing else is counted of the subject and two periods (of the longest that its plan
+   * counts so) have passed since it was last admitted; its next request starts anew. `reset` keeps it, `erase` does not.
+   */
   readonly anchor?: 'calendar' | 'subject'
 }
 

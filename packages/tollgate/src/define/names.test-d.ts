@@ -1,4 +1,5 @@
 /** Compiled, never run: every line under `@ts-expect-error` must not compile, every other line must. */
+import { createTollgate as createEngine } from '../engine/create.ts'
 import type { TollgateRequest } from '../engine/types.ts'
 import { allowOnly, capacity, concurrency, cooldown, duplicates, quota, slidingWindow, tokenBucket } from './limits.ts'
 import type { Headlines, IsOpen, MatchedOperations, NamesOf } from './names.ts'
@@ -80,6 +81,34 @@ createTollgate({ plans: twoPlans, operations: { chat: {} } }).reserve({ subject:
 createTollgate({ plans, operations: { agent_craete: {} } })
 // @ts-expect-error a misspelt option of an operation
 createTollgate({ plans: twoPlans, operations: { chat: { credit: 5 } } })
+
+// No names at all is not any name.
+const bare = createTollgate({ plans: definePlans({ free: { rank: 0, limits: { daily: quota({ limit: 5, every: 'day' }) } } }) })
+bare.reserve({ subject: 'user:42', dimensions: {} })
+// @ts-expect-error no limit has a dimension
+bare.reserve({ subject: 'user:42', dimensions: { world: 'x' } })
+// @ts-expect-error there is no limit
+createTollgate({ plans: definePlans({ free: { rank: 0, limits: {} } }) }).reserve({ subject: 'user:42', current: { agents: 1 } })
+
+// The engine's other methods.
+const engine = createEngine({ plans: twoPlans, operations: { chat: {} }, defaultPlan: { ip: 'free', '*': 'plus' } })
+void engine.setPlan('user:42', 'free', { overrides: { daily: 5 }, anchorAt: 1 })
+// @ts-expect-error a misspelt limit
+void engine.setPlan('user:42', 'free', { overrides: { dialy: 5 } })
+engine.plan('free')
+// @ts-expect-error a misspelt plan
+engine.plan('fre')
+// @ts-expect-error a misspelt default plan
+createEngine({ plans: twoPlans, defaultPlan: 'fre' })
+// @ts-expect-error a misspelt default plan of a kind of subject
+createEngine({ plans: twoPlans, defaultPlan: { ip: 'fre' } })
+// @ts-expect-error a misspelt option
+createEngine({ plans: twoPlans, defualtPlan: 'free' })
+// @ts-expect-error 'agent_create' is missing
+createEngine({ plans, operations: { agent_craete: {} } })
+const ofSets = createEngine({ planSets: [{ name: 'a', plans: twoPlans }], defaultPlan: 'a/free' })
+void ofSets.setPlan('user:42', 'a/free', { overrides: { any: 5 } })
+ofSets.plan('any')
 
 // Plans that are read at run time take any name.
 declare const readPlans: Plans

@@ -91,7 +91,8 @@ function assertSize(size: number, items: string, min: number, max: number, field
   if (size > max) throw invalidDefinition(field, `has more than ${max} ${items}; use at most ${max}`)
 }
 
-/** The path of `key` in `field`; of a key of megabytes, its beginning. */
+/** The path of `key` in `field`, which is empty at the top; of a key of megabytes, its beginning. */
 export function at(field: string, key: string): string {
-  return `${field}.${key.length > 64 ? `${key.slice(0, 64)}…` : key}`
+  const path = field === '' ? '' : `${field}.`
+  return `${path}${key.length > 64 ? `${key.slice(0, 64)}…` : key}`
 }

@@ -1,11 +1,9 @@
+import { MAX_LOGGED } from '../decide/charge.ts'
 import { invalidDefinition, show } from '../errors/index.ts'
 import { durationMs, type Duration } from './duration.ts'
 import type { LimitDefinition, LimitKind, LimitKinds, LimitOptions, MeteredOptions } from './limits.ts'
 import { at, listOf, objectOf, oneOf, optional, readObject, recordOf, refuse, type Rule, type Rules } from './rules.ts'
-import { amount, boolean, dimensionValue, duration, integer, MAX_AMOUNT, name, period, softLimit, timezone } from './values.ts'
-
-/** What a log can hold: an exact window and a duplicate guard keep 16 bytes of each admission, 160 kB at this bound. */
-const MAX_LOGGED = 10_000
+import { amount, boolean, dimensionValue, duration, integer, MAX_AMOUNT, name, period, share, timezone } from './values.ts'
 
 const MAX_DIMENSIONS = 8
 
@@ -32,7 +30,7 @@ const metered: Rules<Omit<MeteredOptions, 'limit'>> = {
   ...common,
   meter: optional(name),
   weight: optional(integer(1, MAX_AMOUNT)),
-  softLimit: optional(softLimit),
+  softLimit: optional(share),
 }
 
 const OPTIONS: { readonly [K in LimitKind]: Rules<LimitKinds[K]> } = {
@@ -41,9 +39,9 @@ const OPTIONS: { readonly [K in LimitKind]: Rules<LimitKinds[K]> } = {
   tokenBucket: { capacity: amount(), refill: integer(1, MAX_AMOUNT), every: duration(), ...metered },
   quota: { limit: amount(), every: period, timezone: optional(timezone), anchor: optional(oneOf('an anchor', ['calendar', 'subject'])), ...metered },
   cooldown: { wait: duration(0), ...common },
-  duplicates: { limit: amount(MAX_LOGGED), window: duration(), softLimit: optional(softLimit), ...common },
-  concurrency: { limit: amount(), softLimit: optional(softLimit), ...common },
-  capacity: { limit: amount(), softLimit: optional(softLimit), ...common },
+  duplicates: { limit: amount(MAX_LOGGED), window: duration(), softLimit: optional(share), ...common },
+  concurrency: { limit: amount(), softLimit: optional(share), ...common },
+  capacity: { limit: amount(), softLimit: optional(share), ...common },
   allowOnly: { allow: recordOf('dimensions', 1, MAX_DIMENSIONS, name, dimensionValues), ...common },
 }
 

@@ -26,7 +26,7 @@ function isInteger(value: unknown, min: number, max: number): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
 }
 
-export const softLimit: Rule<number> = (value, field) =>
+export const share: Rule<number> = (value, field) =>
   typeof value === 'number' && value > 0 && value <= 1 ? value : refuse(value, field, 'a share of the limit', 'use a number above 0 and up to 1, such as 0.8')
 
 export const priceAmount: Rule<number> = (value, field) =>

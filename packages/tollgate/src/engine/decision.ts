@@ -1,5 +1,5 @@
 import type { Catalog } from '../compile/catalog.ts'
-import { type Charges, isAllowed, matches, partitionValues } from '../compile/charges.ts'
+import { type Charges, isAllowed, type Matchable, matches, partitionValues } from '../compile/charges.ts'
 import type { LimitProgram, Program } from '../compile/program.ts'
 import type { Charge, Verdict } from '../decide/charge.ts'
 import type { LimitKind } from '../define/limits.ts'
@@ -27,11 +27,16 @@ export function limitState(limit: LimitProgram, c: Charge, v: Verdict, now: numb
     retryAfterMs: v.passes ? 0 : v.retryAt === Infinity ? null : v.retryAt - now,
   }
   if (c.partition !== '') state.partition = partitionValues(limit, c.partition)
-  if (limit.softLimit !== null && v.used >= limit.softLimit) state.warning = true
+  if (limit.softLimit !== null && isNear(v.used, limit.softLimit, c.max)) state.warning = true
   return state
 }
 
-export function decisionOf(program: Program, request: TollgateRequest, mode: Decision['mode'], { limits, charges }: Charges, outcome: Outcome, context: DecisionContext): Decision {
+/** From `softLimit`, a share, of the limit on. Rounded first, because 0.55 × 100 is 55.000000000000007. */
+export function isNear(used: number, softLimit: number, max: number): boolean {
+  return used > 0 && used >= Math.ceil(Number((softLimit * max).toFixed(6)))
+}
+
+export function decisionOf(program: Program, request: TollgateRequest, mode: Decision['mode'], { limits, charges }: Charges, outcome: Outcome, overrides: Overrides, context: DecisionContext): Decision {
   const { at, verdicts, admitted } = outcome
   const states: LimitState[] = []
   const violations: Violation[] = []
@@ -41,7 +46,9 @@ export function decisionOf(program: Program, request: TollgateRequest, mode: Dec
     const state = limitState(limit, charges[i]!, verdicts[i]!, at)
     states.push(state)
     if (verdicts[i]!.passes) continue
-    violations.push(new ViolatedLimit(state, { context, program, limit, request, amount: charges[i]!.amount, now: at }))
+    const { operation, dimensions } = request
+    // Not the whole request: a decision may be kept for long, and content is never.
+    violations.push(new ViolatedLimit(state, { context, program, limit, request: { operation, dimensions }, overrides, amount: charges[i]!.amount, now: at, locale: context.localeOf(request.locale) }))
     retryAfterMs = longerWait(retryAfterMs, state.retryAfterMs)
   }
   return {
@@ -53,9 +60,11 @@ export function decisionOf(program: Program, request: TollgateRequest, mode: Dec
     violations,
     limits: states,
     decidedAt: at,
-    retryAfterMs,
+    retryAfterMs: admitted || mode === 'shadow' ? 0 : retryAfterMs,
   }
 }
+
+type Overrides = Readonly<Record<string, number>> | undefined
 
 /** `null`, waiting does not help, outlasts every wait. */
 export function longerWait(a: number | null, b: number | null): number | null {
@@ -66,9 +75,11 @@ interface ViolationFacts {
   readonly context: DecisionContext
   readonly program: Program
   readonly limit: LimitProgram
-  readonly request: TollgateRequest
+  readonly request: Matchable
+  readonly overrides: Overrides
   readonly amount: number
   readonly now: number
+  readonly locale: Locale
 }
 
 /** Its texts are made on demand: most denials are only counted, and formatting costs more than deciding. */
@@ -105,14 +116,14 @@ class ViolatedLimit implements Violation {
   }
 
   get message(): string {
-    const { context, limit, program, request, now } = this.#facts
+    const { context, limit, program, amount, now, locale } = this.#facts
     // Also a plan that would not have helped right now, such as one with a shorter pause, is worth naming.
     const better = context.catalog
       .above(program)
-      .map((plan) => ({ plan: plan.name, ...benefitOf(plan, limit, request) }))
+      .map((plan) => ({ plan: plan.name, ...this.#benefitOf(plan) }))
       .filter(({ max, waitMs }) => max > this.max || (waitMs !== undefined && waitMs < limit.charge.windowMs))
     const every = periodOf(limit)
-    return context.message({ ...this.#state(), meter: limit.charge.meter, plan: program.name, better, now, ...(every !== null && { every }) }, context.localeOf(request.locale))
+    return context.message({ ...this.#state(), meter: limit.meter, amount, plan: program.name, better, now, ...(every !== null && { every }) }, locale)
   }
 
   toJSON(): Violation {
@@ -131,23 +142,42 @@ class ViolatedLimit implements Violation {
   /** Whether this limit, as it stands, would let the request pass under another plan. */
   #isLiftedBy(plan: Program): boolean {
     const { limit, request, amount, now } = this.#facts
-    const other = plan.limits.find(({ name }) => name === limit.name)
-    if (!other || !matches(other, request)) return true
-    if (other.kind === 'allowOnly') return isAllowed(other, request)
+    if (limit.kind === 'allowOnly') return allows(plan, request)
+    const other = this.#counterpartIn(plan)
+    if (!other) return true
     if (other.kind === 'cooldown') return this.resetAt! - limit.charge.windowMs + other.charge.windowMs <= now
-    return this.used + Math.max(amount, 1) <= other.max
+    // A larger bucket is not a fuller one.
+    if (other.kind === 'tokenBucket') return false
+    const used = other.charge.slot === limit.charge.slot ? this.used : 0
+    return used + Math.max(amount, 1) <= this.#maxOf(other)
   }
+
+  /** What a plan gives in place of this limit. */
+  #benefitOf(plan: Program): { max: number; waitMs?: number } {
+    const { limit, request } = this.#facts
+    if (limit.kind === 'allowOnly') return { max: allows(plan, request) ? Infinity : 0 }
+    const other = this.#counterpartIn(plan)
+    if (!other) return limit.kind === 'cooldown' ? { max: Infinity, waitMs: 0 } : { max: Infinity }
+    return other.kind === 'cooldown' ? { max: other.max, waitMs: other.charge.windowMs } : { max: this.#maxOf(other) }
+  }
+
+  #counterpartIn(plan: Program): LimitProgram | undefined {
+    const { limit, request } = this.#facts
+    return plan.limits.find((other) => other.name === limit.name && matches(other, request))
+  }
+
+  /** A limit of the subject's own holds under every plan. */
+  #maxOf({ name, max }: LimitProgram): number {
+    return this.#facts.overrides?.[name] ?? max
+  }
+}
+
+/** Whether every `allowOnly` of a plan lets the request pass. */
+function allows(plan: Program, request: Matchable): boolean {
+  return plan.limits.every((limit) => limit.kind !== 'allowOnly' || !matches(limit, request) || isAllowed(limit, request))
 }
 
 function periodOf({ definition, windowMs }: LimitProgram): 'day' | 'week' | 'month' | number | null {
   const every = definition.kind === 'quota' ? definition.every : null
   return every === 'day' || every === 'week' || every === 'month' ? every : windowMs
-}
-
-/** What a plan gives in place of a limit that a request has hit. */
-function benefitOf(plan: Program, { name, kind }: LimitProgram, request: TollgateRequest): { max: number; waitMs?: number } {
-  const other = plan.limits.find((candidate) => candidate.name === name)
-  if (!other || !matches(other, request)) return kind === 'cooldown' ? { max: Infinity, waitMs: 0 } : { max: Infinity }
-  if (other.kind === 'allowOnly') return { max: isAllowed(other, request) ? Infinity : 0 }
-  return other.kind === 'cooldown' ? { max: other.max, waitMs: other.charge.windowMs } : { max: other.max }
 }

@@ -10,7 +10,7 @@ import type { Locale, MessageFacts } from '../messages/index.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
 import type { CounterStore, DecideCommand, MaybePromise, Outcome, SettleCommand, SettleOutcome } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
-import { decisionOf } from './decision.ts'
+import { decisionOf, isNear } from './decision.ts'
 import { Events } from './events.ts'
 import { aborted, failurePolicyOf, StoreGuard } from './guard.ts'
 import { fingerprintOf, Receipts } from './receipts.ts'
@@ -18,7 +18,7 @@ import { OpenReservation, settlementOf } from './reservation.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { decideTogether } from './together.ts'
 import type { SubjectRecord, SubjectStore } from './subjects.ts'
-import type { CommitOptions, Decision, Settlement, TollgateRequest } from './types.ts'
+import type { CommitOptions, Decision, LimitState, Settlement, TollgateRequest } from './types.ts'
 
 export type Action = 'check' | 'consume' | 'reserve'
 
@@ -42,7 +42,7 @@ export interface EngineConfig {
   localShare: number
 }
 
-const DEFAULT_TTL_MS = 60_000
+export const DEFAULT_TTL_MS = 60_000
 /** Marks reservations that this process's own counters hold while the store is down. */
 const LOCAL_ID = 'local_'
 const SETTLE_ATTEMPTS = 3
@@ -57,9 +57,22 @@ interface Inquiry {
   readonly action: Action
   /** What the caller asked for, where it is done another way. */
   readonly asked?: Action
-  /** Reservations that are settled with this one. */
-  readonly linked: readonly string[] | undefined
+  /** Set for one subject of several. */
+  readonly part: Part | undefined
   readonly facts: SubjectFacts
+}
+
+/** One subject's decision is a part of a request's: it is not announced by itself. */
+export interface Part {
+  /** Reservations that are settled with its own. */
+  readonly linked: readonly string[]
+}
+
+export interface SettleOptions {
+  amounts?: Readonly<Record<string, number>>
+  ttlMs?: number
+  onlyOpen?: boolean
+  signal?: AbortSignal
 }
 
 /** From a request to a decision, and from a reservation to its settlement. */
@@ -84,6 +97,7 @@ export class Engine {
     this.assertOpen()
     if (typeof request !== 'object' || request === null) throw invalidRequest('request', `${show(request)} is not a request; use an object with a subject`)
     assertText(request.subject, 'subject')
+    if (request.locale !== undefined) assertText(request.locale, 'locale')
     if (request.signal?.aborted) throw aborted()
     if (request.idempotencyKey === undefined || action === 'check') return this.#decideAll(request, action)
     return this.#decideOnce(request, action)
@@ -95,14 +109,14 @@ export class Engine {
     return this.#receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action)).then(({ answer }) => answer)
   }
 
-  async settle(id: string, action: SettleCommand['action'], options: { amounts?: Readonly<Record<string, number>>; ttlMs?: number; signal?: AbortSignal } = {}): Promise<Settlement> {
+  async settle(id: string, action: SettleCommand['action'], options: SettleOptions = {}): Promise<Settlement> {
     this.assertOpen()
     assertText(id, 'id')
     if (options.amounts !== undefined) validateAmounts(options.amounts, this.config.catalog.meters)
     if (action === 'extend') assertInteger(options.ttlMs, 'ttlMs', 1, MAX_TTL_MS)
     const outcome = await this.#settleInStore(id, action, options)
     if (outcome.result === 'unknown') throw new TollgateError('UNKNOWN_RESERVATION', `id: ${show(id)} is not a reservation, or it ended more than a day ago`, { field: 'id' })
-    const settlement = settlementOf(outcome.reservation)
+    const settlement = settlementOf(outcome.reservation, this.config.keyPrefix)
     if (outcome.result === 'settled-before') {
       throw new TollgateError('ALREADY_SETTLED', `id: the reservation was ${settlement.status} before; a reservation is settled once`, { field: 'id', details: { reservation: settlement } })
     }
@@ -142,33 +156,33 @@ export class Engine {
   }
 
   #decideAll(request: TollgateRequest, action: Action): MaybePromise<Decision> {
-    if (request.also !== undefined && request.also.length > 0) return decideTogether(this, request, action)
+    if (request.also !== undefined) return decideTogether(this, request, action)
     return this.decideOne(request, action)
   }
 
-  decideOne(request: TollgateRequest, action: Action, linked?: readonly string[]): MaybePromise<Decision> {
+  decideOne(request: TollgateRequest, action: Action, part?: Part): MaybePromise<Decision> {
     const record = this.config.subjects.get(request.subject)
-    if (isPromise(record)) return this.#decideLater(record, request, action, linked)
-    return this.#decideFor(record, request, action, linked)
+    if (isPromise(record)) return this.#decideLater(record, request, action, part)
+    return this.#decideFor(record, request, action, part)
   }
 
-  async #decideLater(record: Promise<SubjectRecord | undefined>, request: TollgateRequest, action: Action, linked: readonly string[] | undefined): Promise<Decision> {
-    return this.#decideFor(await record, request, action, linked)
+  async #decideLater(record: Promise<SubjectRecord | undefined>, request: TollgateRequest, action: Action, part: Part | undefined): Promise<Decision> {
+    return this.#decideFor(await record, request, action, part)
   }
 
-  #decideFor(record: SubjectRecord | undefined, request: TollgateRequest, action: Action, linked: readonly string[] | undefined): MaybePromise<Decision> {
+  #decideFor(record: SubjectRecord | undefined, request: TollgateRequest, action: Action, part: Part | undefined): MaybePromise<Decision> {
     const program = this.programOf(request.subject, request.plan, record)
     validateRequest(request, program.vocabulary)
     assertNoCredits(program, request)
     const mode = modeFor(this.rollout, request.subject)
-    if (mode === 'off') return this.#passUnlimited({ request, program, mode, action, linked })
+    if (mode === 'off') return this.#passUnlimited({ request, program, mode, action, part })
     const now = this.config.clock.now()
     const facts = this.factsOf(request.subject, record, program, now)
     const charges = compileCharges(program, request, now, facts, this.config.digest, this.#scratch)
     // A unit of capacity is given back by its reservation's id, so it needs one even when it is consumed at once.
     const isStanding = action === 'consume' && program.hasCapacity && charges.charges.some(({ kind }) => kind === CellKind.capacity)
-    if (isStanding) return this.#consumeStanding({ request, program, mode, action: 'reserve', asked: 'consume', facts, linked }, charges, now)
-    return this.#ask({ request, program, mode, action, facts, linked }, charges, now)
+    if (isStanding) return this.#consumeStanding({ request, program, mode, action: 'reserve', asked: 'consume', facts, part }, charges, now)
+    return this.#ask({ request, program, mode, action, facts, part }, charges, now)
   }
 
   async #consumeStanding(inquiry: Inquiry, charges: Charges, now: number): Promise<Decision> {
@@ -179,6 +193,7 @@ export class Engine {
 
   #ask(inquiry: Inquiry, charges: Charges, now: number, compilation = 1): MaybePromise<Decision> {
     const command = this.#command(inquiry, charges.charges, now)
+    this.#guard.assertRoom()
     const answer = this.config.store.decide(command)
     if (isPromise(answer)) return this.#hearLater(answer, inquiry, command, charges, compilation)
     return this.#hear(answer, inquiry, command, charges, compilation)
@@ -205,51 +220,62 @@ export class Engine {
     return this.#ask({ ...inquiry, facts: known }, again, outcome.at, compilation + 1)
   }
 
-  #command({ request, program, action, linked }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
+  #command({ request, program, action, part }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
     const command: DecideCommand = { subject: this.keyOf(request.subject), plan: program.id, charges, now, action }
     if (action === 'reserve') {
-      command.reservation = { id: this.config.newId(), ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(linked && { linked }) } }
+      command.reservation = { id: this.config.newId(), ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(part && part.linked.length > 0 && { linked: part.linked }) } }
     }
     return command
   }
 
-  #conclude({ request, program, mode, asked }: Inquiry, command: DecideCommand, charges: Charges, outcome: Outcome): MaybePromise<Decision> {
-    const decision = decisionOf(program, request, mode, charges, outcome, this.config)
-    if (outcome.uncounted) decision.degraded = true
-    if (outcome.admitted && command.action !== 'check') this.#warn(decision, charges)
-    if (command.reservation && outcome.admitted) {
-      decision.reservation = new OpenReservation(this.#settler, command.reservation.id, outcome.at + command.reservation.ttlMs)
+  #conclude(inquiry: Inquiry, command: DecideCommand, charges: Charges, outcome: Outcome, isDegraded = false): MaybePromise<Decision> {
+    const { request, program, mode, facts } = inquiry
+    // Whoever listens may ask the engine again, which uses charges and outcome again: all is read before.
+    const { admitted, at } = outcome
+    const decision = decisionOf(program, request, mode, charges, outcome, facts.overrides, this.config)
+    decision.degraded = isDegraded || outcome.uncounted === true
+    const warnings = admitted && command.action !== 'check' ? this.#warnings(decision, charges) : []
+    if (command.reservation && admitted) {
+      decision.reservation = new OpenReservation(this.#settler, command.reservation.id, at + command.reservation.ttlMs)
     } else if (command.reservation && decision.allowed) {
       // Shadow mode would have denied: the caller still gets a reservation to settle, of nothing.
-      return this.#reserveNothing(request, command, decision)
+      return this.#reserveNothing(inquiry, command, decision)
     }
-    this.#announce(request, asked ?? command.action, decision)
+    for (const limit of warnings) this.events.emit('warning', { subject: decision.subject, plan: decision.plan, limit })
+    this.#announce(inquiry, decision)
     return decision
   }
 
   readonly #settler = {
     commit: (id: string, options: CommitOptions = {}): Promise<Settlement> => this.settle(id, 'commit', options as { amounts?: Record<string, number> }),
-    release: (id: string): Promise<Settlement> => this.settle(id, 'release'),
+    release: (id: string, options: { onlyOpen?: boolean } = {}): Promise<Settlement> => this.settle(id, 'release', options),
   }
 
   /** A decision that nothing was asked for: limits are off, or the store is down and the policy is `open`. */
   #passUnlimited(inquiry: Omit<Inquiry, 'facts'>, isDegraded = false): MaybePromise<Decision> {
-    const { request, program, mode, action } = inquiry
+    const { request, program, mode } = inquiry
     const now = this.config.clock.now()
     const decision: Decision = { allowed: true, subject: request.subject, plan: program.id, mode, degraded: isDegraded, violations: [], limits: [], decidedAt: now, retryAfterMs: 0 }
     const command = this.#command(inquiry, [], now)
-    if (command.reservation) return this.#reserveNothing(request, command, decision, isDegraded)
-    this.#announce(request, action, decision)
+    if (command.reservation) return this.#reserveNothing(inquiry, command, decision, isDegraded)
+    this.#announce(inquiry, decision)
     return decision
   }
 
   /** Nothing is held, so this process's own counters can keep the reservation when the store cannot. */
-  async #reserveNothing(request: TollgateRequest, command: DecideCommand, decision: Decision, isLocal = false): Promise<Decision> {
+  async #reserveNothing(inquiry: Omit<Inquiry, 'facts'>, command: DecideCommand, decision: Decision, isLocal = false): Promise<Decision> {
     const reservation = { ...command.reservation!, id: isLocal ? LOCAL_ID + command.reservation!.id : command.reservation!.id }
-    const store = isLocal ? this.#localStore() : this.config.store
-    await store.decide({ ...command, charges: [], reservation })
-    this.#announce(request, 'reserve', decision)
+    const nothing = { ...command, charges: [], reservation }
+    await (isLocal ? this.#localStore().decide(nothing) : this.askStore((store) => store.decide(nothing), inquiry.request.signal))
+    this.#announce(inquiry, decision)
     return { ...decision, reservation: new OpenReservation(this.#settler, reservation.id, command.now + reservation.ttlMs) }
+  }
+
+  /** A reservation that holds nothing, for a request that passes although it would have been denied. */
+  async emptyReservation(request: TollgateRequest, plan: string): Promise<OpenReservation> {
+    const inquiry = { request, program: this.config.catalog.find(plan), mode: 'shadow', action: 'reserve', part: { linked: [] } } as const
+    const decision = await this.#passUnlimited(inquiry)
+    return decision.reservation as OpenReservation
   }
 
   /** The store failed: the strictest policy of the request's limits decides. */
@@ -263,13 +289,14 @@ export class Engine {
     const shared = charges.charges.filter(({ kind }) => kind !== CellKind.anchor)
     for (const c of shared) c.max = Math.floor(c.max * this.config.localShare)
     const local = { ...command, charges: shared, ...(command.reservation && { reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } }) }
-    const decision = this.#conclude(inquiry, local, { limits: charges.limits, charges: shared }, this.#localStore().decide(local))
-    return Promise.resolve(decision).then((decided) => ({ ...decided, degraded: true }))
+    return this.#conclude(inquiry, local, { limits: charges.limits, charges: shared }, this.#localStore().decide(local), true)
   }
 
-  #settleInStore(id: string, action: SettleCommand['action'], { amounts, ttlMs, signal }: { amounts?: Readonly<Record<string, number>>; ttlMs?: number; signal?: AbortSignal }): MaybePromise<SettleOutcome> {
-    const store = id.startsWith(LOCAL_ID) ? this.#localStore() : this.config.store
-    const command: SettleCommand = { id, action, now: this.config.clock.now(), ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }) }
+  #settleInStore(id: string, action: SettleCommand['action'], { amounts, ttlMs, onlyOpen, signal }: SettleOptions): MaybePromise<SettleOutcome> {
+    const isLocal = id.startsWith(LOCAL_ID)
+    const store = isLocal ? this.#localStore() : this.config.store
+    if (!isLocal) this.#guard.assertRoom()
+    const command: SettleCommand = { id, action, now: this.config.clock.now(), keyPrefix: this.config.keyPrefix, ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }), ...(onlyOpen && { onlyOpen }) }
     const answer = store.settle(command)
     return isPromise(answer) ? this.#settleStubbornly(answer, () => store.settle(command), signal) : answer
   }
@@ -288,6 +315,16 @@ export class Engine {
     }
   }
 
+  /**
+   * What is neither decided nor settled, within the same bounds.
+   * @throws STORE_UNAVAILABLE, OVERLOADED, ABORTED
+   */
+  askStore<T>(ask: (store: CounterStore) => MaybePromise<T>, signal?: AbortSignal): MaybePromise<T> {
+    this.#guard.assertRoom()
+    const answer = ask(this.config.store)
+    return isPromise(answer) ? this.#guard.within(answer, signal) : answer
+  }
+
   undo(id: string): MaybePromise<SettleOutcome> {
     return this.#settleInStore(id, 'undo', {})
   }
@@ -296,16 +333,21 @@ export class Engine {
     return (this.#local ??= new MemoryStore())
   }
 
-  #warn({ subject, plan, limits }: Decision, { limits: programs, charges }: Charges): void {
-    if (!this.events.hasListeners('warning')) return
-    programs.forEach(({ softLimit }, i) => {
-      const limit = limits[i]!
-      if (limit.warning && limit.used - charges[i]!.amount < softLimit!) this.events.emit('warning', { subject, plan, limit })
-    })
+  /** Limits that this admission took to their `softLimit`. */
+  #warnings({ limits }: Decision, { limits: programs, charges }: Charges): LimitState[] {
+    if (!this.events.hasListeners('warning')) return []
+    return limits.filter((limit, i) => limit.warning && !isNear(limit.used - charges[i]!.amount, programs[i]!.softLimit!, limit.max))
   }
 
-  #announce(request: TollgateRequest, action: Action, decision: Decision): void {
-    if (this.events.hasListeners('decision')) this.events.emit('decision', { request, action, decision })
+  #announce({ request, action, asked, part }: Omit<Inquiry, 'facts'>, decision: Decision): void {
+    if (!part) this.announce(request, asked ?? action, decision)
+  }
+
+  announce(request: TollgateRequest, action: Action, decision: Decision): void {
+    if (!this.events.hasListeners('decision')) return
+    // Listeners write logs, and content is kept nowhere.
+    const { content: _, ...rest } = request
+    this.events.emit('decision', { request: rest, action, decision })
   }
 }
 

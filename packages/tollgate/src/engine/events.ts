@@ -1,6 +1,9 @@
+import { suggest } from '../define/suggest.ts'
+import { invalidRequest, show } from '../errors/index.ts'
 import type { Decision, LimitState, Settlement, TollgateRequest } from './types.ts'
 
 export interface EngineEvents {
+  /** The request comes without its content. */
   decision: { request: TollgateRequest; action: 'check' | 'consume' | 'reserve'; decision: Decision }
   settled: { settlement: Settlement }
   /** An admission took a limit to its `softLimit`: once per window, unless some of it was given back. */
@@ -11,11 +14,16 @@ export interface EngineEvents {
 
 export type Listener<E extends keyof EngineEvents> = (event: EngineEvents[E]) => void
 
+const NAMES: Readonly<Record<keyof EngineEvents, true>> = { decision: true, settled: true, warning: true, degraded: true }
+
 /** A listener that throws is the listener's problem: the decision stands, and the process says so once. */
 export class Events {
   readonly #listeners = new Map<keyof EngineEvents, Set<(event: never) => void>>()
 
+  /** @throws INVALID_REQUEST for an event that never comes, or what cannot be called. */
   on<E extends keyof EngineEvents>(name: E, listener: Listener<E>): () => void {
+    if (!Object.hasOwn(NAMES, name)) throw invalidRequest('event', `${show(name)} is not an event; ${suggest(name, Object.keys(NAMES))}`)
+    if (typeof listener !== 'function') throw invalidRequest('listener', `${show(listener)} cannot be called; use a function`)
     const listeners = this.#listeners.get(name) ?? new Set()
     this.#listeners.set(name, listeners.add(listener))
     return () => {
@@ -25,7 +33,7 @@ export class Events {
   }
 
   hasListeners(name: keyof EngineEvents): boolean {
-    return this.#listeners.has(name)
+    return this.#listeners.size > 0 && this.#listeners.has(name)
   }
 
   emit<E extends keyof EngineEvents>(name: E, event: EngineEvents[E]): void {

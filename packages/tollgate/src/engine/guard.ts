@@ -31,6 +31,8 @@ export class StoreGuard {
     const ends = new Promise<never>((_, reject) => {
       cancel = this.#clock.after(this.#timeoutMs, () => reject(unavailable(`no answer within ${this.#timeoutMs} ms`)))
       onAbort = () => reject(aborted())
+      // It may have come between two calls of one request.
+      if (signal?.aborted) onAbort()
       signal?.addEventListener('abort', onAbort)
     })
     try {
@@ -45,9 +47,15 @@ export class StoreGuard {
     }
   }
 
-  /** When no call is under way any more. */
-  idle(): Promise<void> {
-    return this.#inFlight === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve))
+  /** When no call is under way any more, or those left are past their deadline: a store that hangs must not keep us. */
+  async idle(): Promise<void> {
+    if (this.#inFlight === 0) return
+    let cancel = (): void => {}
+    await new Promise<void>((resolve) => {
+      this.#onIdle.push(resolve)
+      cancel = this.#clock.after(this.#timeoutMs, resolve)
+    })
+    cancel()
   }
 
   #done(): void {

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { TollgateError } from '../errors/index.ts'
+import { invalidRequest, TollgateError } from '../errors/index.ts'
 import type { Clock } from './clock.ts'
 
 /** An answer is remembered this long. */
@@ -36,7 +36,8 @@ export class Receipts<T> {
     const known = this.#receipts.get(key)
     if (known && known.expiresAt > now) return { answer: answerOf(known, fingerprint), isReplay: true }
     if (this.#receipts.size >= this.#max) {
-      throw new TollgateError('OVERLOADED', `${this.#max} idempotency keys are remembered; raise maxReceipts, or send fewer keys`, { retryAfterMs: 1000 })
+      const [oldest] = this.#receipts.values()
+      throw new TollgateError('OVERLOADED', `${this.#max} idempotency keys are remembered; raise maxReceipts, or send fewer keys`, { retryAfterMs: oldest!.expiresAt - now })
     }
     const receipt: Receipt<T> = { fingerprint, expiresAt: now + RECEIPT_MS }
     this.#receipts.set(key, receipt)
@@ -73,8 +74,12 @@ export function fingerprintOf(value: unknown, secret: string | Uint8Array): stri
   return createHmac('sha256', secret).update(JSON.stringify(sorted(value)) ?? '').digest('base64url')
 }
 
-function sorted(value: unknown): unknown {
+/** Requests are flat; what is nested deeper is no request, and may be endless. */
+const MAX_DEPTH = 32
+
+function sorted(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map(sorted)
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, entry]) => [key, sorted(entry)]))
+  if (depth > MAX_DEPTH) throw invalidRequest('request', `it is nested more than ${MAX_DEPTH} deep; send a plain request`)
+  if (Array.isArray(value)) return value.map((entry) => sorted(entry, depth + 1))
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, entry]) => [key, sorted(entry, depth + 1)]))
 }

@@ -4,7 +4,7 @@ import type { CommitOptions, Reservation, Settlement } from './types.ts'
 
 interface Settler {
   commit(id: string, options?: CommitOptions): Promise<Settlement>
-  release(id: string): Promise<Settlement>
+  release(id: string, options?: { onlyOpen?: boolean }): Promise<Settlement>
 }
 
 /** An admitted request, to be committed or released. Leaving an `await using` block releases it unless it was settled. */
@@ -35,7 +35,8 @@ export class OpenReservation implements Reservation {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isSettled) return
     try {
-      await this.release()
+      // What was committed by id elsewhere stays committed, capacity included.
+      await this.#engine.release(this.id, { onlyOpen: true })
     } catch (error) {
       // Settled by id elsewhere: nothing is left to give back.
       if (!TollgateError.isInstance(error) || error.code !== 'ALREADY_SETTLED') throw error
@@ -43,10 +44,11 @@ export class OpenReservation implements Reservation {
   }
 }
 
-export function settlementOf(stored: StoredReservation): Settlement {
+/** @param keyPrefix what goes before subjects in the store: not for callers to see. */
+export function settlementOf(stored: StoredReservation, keyPrefix: string): Settlement {
   return {
     id: stored.id,
-    subject: stored.subject,
+    subject: stored.subject.slice(keyPrefix.length),
     plan: stored.memo.plan,
     status: stored.status,
     expiresAt: stored.expiresAt,

@@ -8,34 +8,39 @@ const MAX_ALSO = 8
 
 /**
  * A request of several subjects: each is a decision of its own under its own plan, in the order ip, team, subject.
- * When one refuses, those before it are taken back as if they had never been asked.
+ * When one refuses, those before it are taken back as if they had never been asked, and the rest are only checked, so
+ * that the answer tells every limit that is in the way.
  */
 export async function decideTogether(engine: Engine, request: TollgateRequest, action: Action): Promise<Decision> {
-  const parts = partsOf(engine, request)
+  const parts = await partsOf(engine, request)
   const decisions: Decision[] = []
   const reserved: string[] = []
-  const partAction = action === 'check' ? 'check' : 'reserve'
+  let isRefused = false
   try {
     for (const part of parts) {
       const isLast = part === parts.at(-1)
-      const decision = await engine.decideOne(part, partAction, isLast ? reserved.slice() : undefined)
+      const decision = await engine.decideOne(part, action === 'check' || isRefused ? 'check' : 'reserve', { linked: isLast ? reserved.slice() : [] })
       decisions.push(decision)
-      if (!decision.allowed && action !== 'check') {
-        await undoAll(engine, reserved)
-        return merge(decisions, request)
-      }
       if (decision.reservation) reserved.push(decision.reservation.id)
+      if (decision.violations.length === 0 || action === 'check' || isRefused) continue
+      isRefused = true
+      await undoAll(engine, reserved)
     }
   } catch (error) {
     await undoAll(engine, reserved)
     throw error
   }
   const merged = merge(decisions, request)
-  if (action === 'consume') {
+  if (isRefused) {
+    delete merged.reservation
+    // Shadow mode lets it pass: there is a reservation to settle, of nothing.
+    if (merged.allowed && action === 'reserve') merged.reservation = await engine.emptyReservation(request, merged.plan)
+  } else if (action === 'consume') {
     await engine.settle(reserved.at(-1)!, 'commit')
     // Only capacity is given back later, by this reservation's id.
     if (!merged.limits.some(({ kind }) => kind === 'capacity')) delete merged.reservation
   }
+  engine.announce(request, action, merged)
   return merged
 }
 
@@ -45,14 +50,16 @@ async function undoAll(engine: Engine, reserved: readonly string[]): Promise<voi
 }
 
 /** One request per subject. The others only carry what their plans know of. */
-function partsOf(engine: Engine, request: TollgateRequest): TollgateRequest[] {
+async function partsOf(engine: Engine, request: TollgateRequest): Promise<TollgateRequest[]> {
   const { also, ...main } = request
   if (!Array.isArray(also) || also.length > MAX_ALSO) throw invalidRequest('also', `${show(also)} is not a list of at most ${MAX_ALSO} subjects`)
-  const others = also.map((entry, i): TollgateRequest => {
-    const { subject, plan } = typeof entry === 'string' ? { subject: entry, plan: undefined } : entry
+  const others: TollgateRequest[] = []
+  for (const [i, entry] of also.entries()) {
+    const { subject, plan } = typeof entry === 'object' && entry !== null ? entry : { subject: entry, plan: undefined }
     assertText(subject, `also.${i}`)
-    return restrict(engine, { ...main, subject }, plan)
-  })
+    if (subject === main.subject || others.some((other) => other.subject === subject)) throw invalidRequest(`also.${i}`, `${show(subject)} is named twice; name every subject once`)
+    others.push(await restrict(engine, { ...main, subject }, plan))
+  }
   return [...others.toSorted((a, b) => orderOf(a) - orderOf(b)), main]
 }
 
@@ -61,12 +68,10 @@ function orderOf({ subject }: TollgateRequest): number {
   return subject.startsWith('team:') ? 1 : 2
 }
 
-function restrict(engine: Engine, part: TollgateRequest, plan: string | undefined): TollgateRequest {
+async function restrict(engine: Engine, part: TollgateRequest, plan: string | undefined): Promise<TollgateRequest> {
   const { plan: _plan, operation, dimensions, amounts, current: _current, ...rest } = part
   const restricted: TollgateRequest = plan === undefined ? rest : { ...rest, plan }
-  const record = engine.config.subjects.get(part.subject)
-  if (record instanceof Promise) return restricted
-  const { vocabulary } = engine.programOf(part.subject, plan, record)
+  const { vocabulary } = engine.programOf(part.subject, plan, await engine.config.subjects.get(part.subject))
   if (operation !== undefined && (vocabulary.operations?.has(operation) ?? true)) restricted.operation = operation
   if (dimensions) restricted.dimensions = pick(dimensions as Record<string, string>, vocabulary.dimensions)
   if (amounts) restricted.amounts = pick(amounts as Record<string, number>, vocabulary.meters)
@@ -79,7 +84,7 @@ function pick<T>(values: Readonly<Record<string, T>>, names: ReadonlySet<string>
 
 /** One answer: the subject's own limits first, the others' marked with whose they are. */
 function merge(decisions: readonly Decision[], { subject }: TollgateRequest): Decision {
-  const own = decisions.find((decision) => decision.subject === subject) ?? decisions.at(-1)!
+  const own = decisions.at(-1)!
   const ordered = [own, ...decisions.filter((decision) => decision !== own)]
   for (const { subject: whose, limits, violations } of ordered) {
     if (whose === subject) continue

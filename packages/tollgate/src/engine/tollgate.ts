@@ -1,65 +1,17 @@
-import { randomBytes } from 'node:crypto'
-import { Catalog, type PlanSet } from '../compile/catalog.ts'
 import type { Program } from '../compile/program.ts'
 import { assertInteger, assertText, MAX_AMOUNT } from '../compile/request.ts'
-import { createDigester } from '../content/digest.ts'
-import type { MatchedOperations, NamesOf } from '../define/names.ts'
-import type { Operations, Plans } from '../define/plans.ts'
+import { at } from '../define/rules.ts'
 import { suggest } from '../define/suggest.ts'
-import { invalidDefinition, show, TollgateError } from '../errors/index.ts'
-import { createMessages, type Locale, type MessageOverrides, negotiateLocale } from '../messages/index.ts'
-import { MemoryStore } from '../stores/memory/index.ts'
-import type { CounterStore } from '../stores/store.ts'
-import { type Clock, systemClock } from './clock.ts'
-import { Engine, isPromise, newReservationId } from './engine.ts'
+import { show, TollgateError } from '../errors/index.ts'
+import { type Engine, isPromise } from './engine.ts'
 import type { EngineEvents, Listener } from './events.ts'
-import { ENFORCED, type Rollout, validateRollout } from './rollout.ts'
-import { MemorySubjects, type SubjectRecord, type SubjectStore } from './subjects.ts'
-import type { CommitOptions, Decision, Names, PlanView, Settlement, TollgateRequest, Usage } from './types.ts'
+import { run, type RunResult, type Spend } from './run.ts'
+import { type Rollout, validateRollout } from './rollout.ts'
+import type { SubjectRecord, SubjectStore } from './subjects.ts'
+import type { CommitOptions, Decision, Names, PlanFacts, PlanView, Settlement, TollgateRequest, Usage } from './types.ts'
 import { type Explanation, explain, usageOf } from './usage.ts'
 
-export interface TollgateOptions<P extends Plans, O extends Operations> {
-  plans: P
-  /** What can be asked for. When given, a request for anything else is an error. */
-  operations?: O & MatchedOperations<P>
-  /** For subjects without a stored plan: one plan, or one per kind of subject (`{ ip: 'per-ip', '*': 'free' }`). */
-  defaultPlan?: (keyof P & string) | Readonly<Record<string, keyof P & string>>
-}
-
-export interface CommonOptions {
-  /** Keeps this engine's subjects apart from others' in a shared store: 1 … 64 characters. Default `default`. */
-  namespace?: string
-  /** Default: counters in this process's memory. */
-  store?: CounterStore
-  subjects?: SubjectStore
-  clock?: Clock | (() => number)
-  /** Keys the digests of the duplicate guard: at least 16 bytes. Default `TOLLGATE_SECRET`, else random. */
-  secret?: string | Uint8Array
-  /** Language of messages where the request names none. Default `en`. */
-  locale?: Locale
-  messages?: MessageOverrides
-  rollout?: Rollout
-  /** Deadline of a call to a remote store: 1 … 60,000 ms. Default 50. */
-  storeTimeoutMs?: number
-  /** Calls to a remote store under way at a time, from 1. Default 10,000. */
-  maxInFlight?: number
-  /** Idempotency keys remembered at a time, from 1. Default 100,000. */
-  maxReceipts?: number
-  /** Share of each limit that this process admits by itself while the store is down, above 0 and up to 1. Default 1. */
-  localShare?: number
-  /** Makes the ids of reservations: never the same twice in one store. Default random; a simulation makes its own. */
-  newId?: () => string
-}
-
-/** `spend.set({ tokens: 834 })` says what a run used; without it the estimate is committed. */
-export interface Spend<N extends Names = Names> {
-  readonly decision: Decision<N>
-  set(amounts: { readonly [M in N['meter']]?: number }): void
-}
-
-export type RunResult<T, N extends Names = Names> =
-  | { allowed: true; decision: Decision<N>; value: T; settlement: Settlement }
-  | { allowed: false; decision: Decision<N> }
+export { createTollgate } from './create.ts'
 
 /**
  * One engine: plans, a store and the state of its subjects. Denials are values; what is thrown is a `TollgateError`.
@@ -92,7 +44,8 @@ export class Tollgate<N extends Names = Names> {
   }
 
   /** Counts what was used, in full even where it passes a limit. Accepted up to 24 h after the hold expired. */
-  commit(id: string, { amounts, signal }: CommitOptions<N> = {}): Promise<Settlement> {
+  async commit(id: string, options?: CommitOptions<N>): Promise<Settlement> {
+    const { amounts, signal } = options ?? {}
     return this.#engine.settle(id, 'commit', { ...(amounts && { amounts: amounts as Record<string, number> }), ...(signal && { signal }) })
   }
 
@@ -102,30 +55,19 @@ export class Tollgate<N extends Names = Names> {
   }
 
   /** Holds on until at least `ttlMs` (1 … 86,400,000) from now. */
-  extend(id: string, { ttlMs }: { ttlMs: number }): Promise<Settlement> {
-    return this.#engine.settle(id, 'extend', { ttlMs })
+  async extend(id: string, options: { ttlMs: number }): Promise<Settlement> {
+    return this.#engine.settle(id, 'extend', { ttlMs: options?.ttlMs })
   }
 
   /** Reserves, runs `work`, and commits when it returns or releases when it throws. A denied request does not run. */
-  async run<T>(request: TollgateRequest<N>, work: (spend: Spend<N>) => T | Promise<T>): Promise<RunResult<T, N>> {
-    const decision = await this.reserve(request)
-    if (!decision.allowed) return { allowed: false, decision }
-    const { id } = decision.reservation!
-    let amounts: CommitOptions<N>['amounts']
-    let value: T
-    try {
-      value = await work({ decision, set: (actual) => { amounts = { ...amounts, ...actual } } })
-    } catch (error) {
-      // The work's own error matters more; a hold that cannot be released now expires.
-      await this.release(id).catch(() => {})
-      throw error
-    }
-    return { allowed: true, decision, value, settlement: await this.commit(id, amounts ? { amounts } : {}) }
+  run<T>(request: TollgateRequest<N>, work: (spend: Spend<N>) => T | Promise<T>): Promise<RunResult<T, N>> {
+    return run(this.#engine, request as TollgateRequest, work as (spend: Spend) => T | Promise<T>) as Promise<RunResult<T, N>>
   }
 
   /** How every limit stands under the plan named, else the subject's, else the one it was last admitted under. */
-  async usage(subject: string, { plan }: { plan?: N['plan'] } = {}): Promise<Usage> {
+  async usage(subject: string, options?: { plan?: N['plan'] }): Promise<Usage> {
     this.#assertSubject(subject)
+    const plan = options?.plan
     const record = await this.#subjects.get(subject)
     return usageOf(this.#engine, await this.#programFor(subject, plan, record), subject, record)
   }
@@ -137,8 +79,9 @@ export class Tollgate<N extends Names = Names> {
   }
 
   /** Forgets what the subject used, of one limit or of all. Open reservations stay open and hold nothing. */
-  async reset(subject: string, { limit }: { limit?: N['limit'] } = {}): Promise<Usage> {
+  async reset(subject: string, options?: { limit?: N['limit'] }): Promise<Usage> {
     this.#assertSubject(subject)
+    const limit = options?.limit
     const record = await this.#subjects.get(subject)
     const program = await this.#programFor(subject, undefined, record)
     let cells: string[] | null = null
@@ -147,7 +90,7 @@ export class Tollgate<N extends Names = Names> {
       cells = limits.filter(({ name }) => name === limit).map(({ charge }) => charge.cell)
       if (cells.length === 0) throw new TollgateError('UNKNOWN_LIMIT', `limit: ${show(limit)} is not a limit of the subject's plan; ${suggest(limit, limits.map(({ name }) => name))}`, { field: 'limit' })
     }
-    await this.#engine.config.store.reset(this.#engine.keyOf(subject), cells)
+    await this.#engine.askStore((store) => store.reset(this.#engine.keyOf(subject), cells))
     return usageOf(this.#engine, program, subject, record)
   }
 
@@ -158,10 +101,10 @@ export class Tollgate<N extends Names = Names> {
   }
 
   /** Stores the subject's plan, from now on; what it used counts on. Other facts stay as they are unless given. */
-  async setPlan(subject: string, plan: N['plan'], facts: Omit<SubjectRecord, 'plan'> = {}): Promise<SubjectRecord> {
+  async setPlan(subject: string, plan: N['plan'], facts: PlanFacts<N> = {}): Promise<SubjectRecord> {
     this.#assertSubject(subject)
     const program = this.#engine.config.catalog.find(plan)
-    const record = { ...(await this.#subjects.get(subject)), ...validateFacts(facts, this.#engine.config.catalog.limitsOf(program.set)), plan: program.id }
+    const record = { ...(await this.#subjects.get(subject)), ...validateFacts(facts as Omit<SubjectRecord, 'plan'>, this.#engine.config.catalog.limitsOf(program.set)), plan: program.id }
     await this.#subjects.set(subject, record)
     return record
   }
@@ -170,7 +113,7 @@ export class Tollgate<N extends Names = Names> {
   async erase(subject: string): Promise<void> {
     this.#assertSubject(subject)
     await this.#subjects.delete(subject)
-    await this.#engine.config.store.reset(this.#engine.keyOf(subject), null)
+    await this.#engine.askStore((store) => store.erase(this.#engine.keyOf(subject)))
   }
 
   get rollout(): Rollout {
@@ -183,7 +126,7 @@ export class Tollgate<N extends Names = Names> {
   }
 
   /** A plan by full name, or by a short name that only one set uses. */
-  plan(name: string): PlanView | undefined {
+  plan(name: N['plan']): PlanView | undefined {
     const views = this.#plans()
     return views.get(name) ?? views.get(this.#engine.config.catalog.lookup(name)?.id ?? '')
   }
@@ -221,7 +164,7 @@ export class Tollgate<N extends Names = Names> {
   }
 
   async #programFor(subject: string, named: string | undefined, record: SubjectRecord | undefined): Promise<Program> {
-    const last = named ?? record?.plan ?? (await this.#engine.config.store.lastPlan(this.#engine.keyOf(subject)))
+    const last = named ?? record?.plan ?? (await this.#engine.askStore((store) => store.lastPlan(this.#engine.keyOf(subject))))
     return this.#engine.programOf(subject, last, record)
   }
 
@@ -231,55 +174,8 @@ export class Tollgate<N extends Names = Names> {
   }
 }
 
-/** An engine for one set of plans, whose names are checked when your code is compiled. */
-export function createTollgate<const P extends Plans, const O extends Operations = Record<never, never>>(options: TollgateOptions<P, O> & CommonOptions): Tollgate<NamesOf<P, O>>
-/** An engine for several sets of plans: `virtual-worlds/free`. */
-export function createTollgate(options: { planSets: readonly PlanSet[]; defaultPlan?: string | Readonly<Record<string, string>> } & CommonOptions): Tollgate
-export function createTollgate(options: { plans?: Plans; operations?: Operations; planSets?: readonly PlanSet[]; defaultPlan?: string | Readonly<Record<string, string>> } & CommonOptions): Tollgate {
-  const { planSets, plans, operations, namespace = 'default' } = options
-  if (!/^[\w.-]{1,64}$/.test(namespace)) throw invalidDefinition('namespace', `${show(namespace)} is not a namespace; use 1 to 64 letters, digits, '_', '-' or '.'`)
-  const catalog = planSets ? new Catalog(planSets, false) : new Catalog([{ name: 'default', plans: plans!, ...(operations && { operations }) }], true)
-  const secret = options.secret ?? process.env.TOLLGATE_SECRET ?? randomBytes(32)
-  const locale = options.locale ?? 'en'
-  const engine = new Engine({
-    catalog,
-    store: options.store ?? new MemoryStore(),
-    subjects: options.subjects ?? new MemorySubjects(),
-    clock: typeof options.clock === 'function' ? { ...systemClock, now: options.clock } : (options.clock ?? systemClock),
-    digest: createDigester(secret),
-    message: createMessages(options.messages),
-    localeOf: (wanted) => (wanted === undefined ? locale : negotiateLocale(wanted, locale)),
-    defaultPlanOf: defaultPlans(options.defaultPlan, catalog),
-    // A store of the engine's own holds nobody else's subjects.
-    keyPrefix: options.store ? `${namespace}\0` : '',
-    secret,
-    newId: options.newId ?? newReservationId,
-    rollout: options.rollout ? validateRollout(options.rollout) : ENFORCED,
-    storeTimeoutMs: bounded('storeTimeoutMs', options.storeTimeoutMs, 50, 1, 60_000),
-    maxInFlight: bounded('maxInFlight', options.maxInFlight, 10_000, 1, 1_000_000),
-    maxReceipts: bounded('maxReceipts', options.maxReceipts, 100_000, 1, 10_000_000),
-    localShare: bounded('localShare', options.localShare, 1, 0, 1),
-  })
-  return new Tollgate(engine)
-}
-
-function bounded(field: string, value: number | undefined, fallback: number, min: number, max: number): number {
-  if (value === undefined) return fallback
-  if (typeof value !== 'number' || !(value >= min && value <= max)) throw invalidDefinition(field, `${show(value)} is out of range; use a number from ${min} to ${max}`)
-  return value
-}
-
-function defaultPlans(option: string | Readonly<Record<string, string>> | undefined, catalog: Catalog): (subject: string) => string | undefined {
-  if (option === undefined) return () => undefined
-  const plans = typeof option === 'string' ? { '*': option } : option
-  for (const name of Object.values(plans)) catalog.find(name)
-  if (Object.keys(plans).length === 1 && '*' in plans) return () => plans['*']
-  const byKind = new Map(Object.entries(plans))
-  return (subject) => byKind.get(subject.slice(0, Math.max(0, subject.indexOf(':')))) ?? byKind.get('*')
-}
-
 function viewOf({ id, headline, limits }: Program): PlanView {
-  const view = { id, limits: limits.map(({ name, kind, max, windowMs, charge }) => ({ name, kind, max, windowMs, meter: charge.meter })) }
+  const view = { id, limits: limits.map(({ name, kind, max, windowMs, meter }) => ({ name, kind, max, windowMs, meter })) }
   return headline === undefined ? view : { ...view, headline }
 }
 
@@ -290,7 +186,7 @@ function validateFacts({ anchorAt, team, attributes, overrides }: Omit<SubjectRe
   if (anchorAt !== undefined) assertInteger(anchorAt, 'anchorAt', 0, MAX_ANCHOR_AT)
   if (team !== undefined) assertText(team, 'team')
   for (const [limit, max] of Object.entries(overrides ?? {})) {
-    if (!limits.has(limit)) throw new TollgateError('UNKNOWN_LIMIT', `overrides.${limit}: no plan of the set has this limit; ${suggest(limit, [...limits])}`, { field: `overrides.${limit}` })
+    if (!limits.has(limit)) throw new TollgateError('UNKNOWN_LIMIT', `${at('overrides', limit)}: no plan of the set has this limit; ${suggest(limit, [...limits])}`, { field: at('overrides', limit) })
     if (max !== Infinity) assertInteger(max, `overrides.${limit}`, 0, MAX_AMOUNT)
   }
   return { ...(anchorAt !== undefined && { anchorAt }), ...(team !== undefined && { team }), ...(attributes && { attributes: { ...attributes } }), ...(overrides && { overrides: { ...overrides } }) }

@@ -1,5 +1,6 @@
 import type { LimitKind } from '../define/limits.ts'
 import type { Locale } from '../messages/index.ts'
+import type { SubjectRecord } from './subjects.ts'
 
 /** Names of one engine's plans, limits, meters, dimensions and operations; open strings unless plans are literal. */
 export interface Names {
@@ -10,6 +11,9 @@ export interface Names {
   operation: string
 }
 
+/** Values under these names. Where there are none, `{}` alone would take any: what is given is refused then. */
+type Named<K extends string, V> = [K] extends [never] ? { readonly [name: string]: never } : { readonly [N in K]?: V }
+
 export interface TollgateRequest<N extends Names = Names> {
   /** Who is limited, such as `user:42`: 1 … 256 characters. */
   subject: string
@@ -17,13 +21,13 @@ export interface TollgateRequest<N extends Names = Names> {
   plan?: N['plan']
   operation?: N['operation']
   /** Values of 1 … 256 characters. */
-  dimensions?: { readonly [D in N['dimension']]?: string }
+  dimensions?: Named<N['dimension'], string>
   /** Compared by the duplicate guard and never kept: at most 64 KiB. */
   content?: string
   /** Integers 0 … 2^31−1. For `reserve` an estimate; `commit` gives the actual amounts. */
   amounts?: { readonly [M in N['meter']]?: number }
   /** How many of a `capacity` limit exist already, by the caller's own count. */
-  current?: { readonly [L in N['limit']]?: number }
+  current?: Named<N['limit'], number>
   /** More subjects that must admit the request too; each is decided under its own plan. */
   also?: readonly (string | { subject: string; plan?: N['plan'] })[]
   /** The same key with the same request gives the first answer again for 24 h: 1 … 256 characters. */
@@ -119,6 +123,12 @@ export interface Usage {
   subject: string
   plan: string
   limits: LimitState[]
+}
+
+/** What can be stored of a subject beside its plan. */
+export interface PlanFacts<N extends Names = Names> extends Omit<SubjectRecord, 'plan' | 'overrides'> {
+  /** Limits of its own, by name, in place of the plan's: 0 … 2^31−1, or `Infinity`. */
+  overrides?: Named<N['limit'], number>
 }
 
 /** What a client, or an adapter, needs to know of a plan. */

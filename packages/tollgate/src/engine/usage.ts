@@ -1,4 +1,4 @@
-import { isAllowed } from '../compile/charges.ts'
+import { isAllowed, maxOf } from '../compile/charges.ts'
 import type { LimitProgram, Program } from '../compile/program.ts'
 import type { Charge } from '../decide/charge.ts'
 import { limitState } from './decision.ts'
@@ -11,7 +11,7 @@ export async function usageOf(engine: Engine, program: Program, subject: string,
   const now = engine.config.clock.now()
   const { anchorAt, overrides } = engine.factsOf(subject, record, program, now)
   const limits = program.limits.filter(({ kind }) => kind !== 'allowOnly').map((limit) => ({ limit, charge: chargeFor(limit, now, anchorAt, overrides), isPartitioned: limit.per.length > 0 || limit.kind === 'duplicates' }))
-  const entries = await engine.config.store.usage({ subject: engine.keyOf(subject), limits, now })
+  const entries = await engine.askStore((store) => store.usage({ subject: engine.keyOf(subject), limits, now }))
   const states = entries.map((entry) => {
     const { limit, charge } = limits[entry.limit]!
     return { index: entry.limit, state: limitState(limit, { ...charge, partition: limit.per.length > 0 ? entry.partition : '' }, { ...entry.verdict, passes: true }, now) }
@@ -22,7 +22,7 @@ export async function usageOf(engine: Engine, program: Program, subject: string,
 
 /** A charge of nothing, to look at the limit's cell. */
 function chargeFor(limit: LimitProgram, now: number, anchorAt: number, overrides: Readonly<Record<string, number>> | undefined): Charge {
-  const max = overrides?.[limit.name] ?? limit.max
+  const max = maxOf(limit, overrides)
   const isCounted = limit.kind === 'quota' || limit.kind === 'capacity' || max !== Infinity
   if (!isCounted) return { ...limit.uncounted, max: Infinity, stated: 0, amount: 0 }
   const period = limit.periods?.(now, limit.isAnchored ? anchorAt : undefined)
@@ -57,9 +57,10 @@ export async function explain(engine: Engine, request: TollgateRequest, record: 
     const base = { limit: limit.name, kind: limit.kind }
     const state = own.find(({ limit: name }) => name === limit.name)
     if (decision.mode === 'off') return { ...base, applies: false, passes: true, reason: 'limits are off for this subject' }
+    if (!state && decision.degraded) return { ...base, applies: false, passes: true, reason: 'the store is unavailable, and the limits fail open' }
     if (!state) return { ...base, applies: false, passes: true, reason: mismatchOf(limit, request) }
     const violated = decision.violations.some(({ limit: name, subject }) => name === limit.name && subject === undefined)
-    return { ...base, applies: true, passes: !violated, reason: reasonOf(limit, request, state, violated), state }
+    return { ...base, applies: true, passes: !violated, reason: reasonOf(limit, request, record?.overrides?.[limit.name] ?? limit.max, state, violated), state }
   })
   return { decision, planSource, rules }
 }
@@ -69,10 +70,11 @@ function mismatchOf({ match }: LimitProgram, request: TollgateRequest): string {
   return `only for ${dimension} ${[...values].slice(0, 5).join(', ')}; the request has ${valueOf(request, dimension) ?? 'none'}`
 }
 
-function reasonOf(limit: LimitProgram, request: TollgateRequest, { used, max }: LimitState, violated: boolean): string {
+/** `max` is the subject's: the state of a limit that the request does not touch says `Infinity`. */
+function reasonOf(limit: LimitProgram, request: TollgateRequest, max: number, { used }: LimitState, violated: boolean): string {
   if (limit.kind === 'allowOnly') return isAllowed(limit, request) ? 'in the plan' : 'not in the plan'
   if (max === Infinity) return 'unlimited'
-  if (limit.kind === 'duplicates' && request.content === undefined) return 'no content to compare'
+  if (limit.kind === 'duplicates' && request.content === undefined) return `no content to compare; the same text is admitted up to ${max} times`
   return `${used} of ${max} used${violated ? ', and this request does not fit' : ''}`
 }
 

@@ -79,8 +79,8 @@ export class TollgateError extends Error {
 
 /** `value` as it appears in a message: short, quoted, never the whole of a hostile input. */
 export function show(value: unknown): string {
-  if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`
-  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'string') return `'${cut(value)}'`
+  if (typeof value === 'bigint') return `${cut(String(value))}n`
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
   if (typeof value !== 'object' || value === null) return String(value)
   try {
@@ -88,6 +88,10 @@ export function show(value: unknown): string {
   } catch {
     return 'a revoked proxy'
   }
+}
+
+function cut(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text
 }
 
 /** A definition's error: names what is wrong, the rule and the fix. */

@@ -10,6 +10,10 @@ const quota = (say: Phrases) => {
     : `${title} reached: ${say.limit} allows ${say.allowance}${period}.`
 }
 
+const tooLarge = (size: (say: Phrases) => string) => (say: Phrases) => `This request is larger than the whole ${size(say)}${say.needed ? `: it needs ${say.needed}` : ''}.`
+
+const limitOf = (say: Phrases) => `${say.every ? `${PERIOD[say.every].toLowerCase()} ` : ''}limit of ${say.allowance}${within(say)}`
+
 const rate = (say: Phrases) => `A little too fast: ${say.limit} allows ${say.allowance}${within(say)}.`
 
 const within = (say: Phrases) => (say.span ? ` in ${say.span}` : '')
@@ -40,13 +44,19 @@ export const en: Language = {
     allowOnly: (say) => `The ${say.plan} plan does not include this choice (${say.limit}).`,
     credits: (say) => `Not enough credits: ${say.cost ? `this costs ${say.cost} and ` : ''}you have ${say.remaining}.`,
   },
+  tooLarge: {
+    quota: tooLarge(limitOf),
+    slidingWindow: tooLarge(limitOf),
+    fixedWindow: tooLarge(limitOf),
+    tokenBucket: tooLarge((say) => `limit of ${say.allowance} at once`),
+  },
   notIncluded: (say) => `The ${say.plan} plan does not include ${say.limit}.`,
   tryAgain: (wait, at) => `Please try again in ${wait}${at ? ` (${at})` : ''}.`,
   better: {
     gives: (plan, max) => `the ${plan} plan gives ${max}`,
     unlimited: (plan) => `the ${plan} plan has no limit`,
     includes: (plan) => `the ${plan} plan includes it`,
-    pause: (plan, wait) => `the ${plan} plan waits only ${wait}`,
-    noPause: (plan) => `the ${plan} plan needs no pause`,
+    pause: (plan, wait) => `with the ${plan} plan the pause is only ${wait}`,
+    noPause: (plan) => `with the ${plan} plan there is no pause`,
   },
 }

@@ -11,6 +11,10 @@ const quota = (say: Phrases) => {
     : `${title} alcanzado: ${say.limit} permite ${say.allowance}${period}.`
 }
 
+const tooLarge = (size: (say: Phrases) => string) => (say: Phrases) => `Esta solicitud es mayor que todo el ${size(say)}${say.needed ? `: necesita ${say.needed}` : ''}.`
+
+const limitOf = (say: Phrases) => `límite ${say.every ? `${PERIOD[say.every]} ` : ''}de ${say.allowance}${within(say)}`
+
 const rate = (say: Phrases) => `Un poco más despacio: ${say.limit} permite ${say.allowance}${within(say)}.`
 
 const within = (say: Phrases) => (say.span ? ` en ${say.span}` : '')
@@ -42,13 +46,19 @@ export const es: Language = {
     allowOnly: (say) => `El plan ${say.plan} no incluye esta opción (${say.limit}).`,
     credits: (say) => `Créditos insuficientes: ${say.cost ? `esto cuesta ${say.cost} y ` : ''}tienes ${say.remaining}.`,
   },
+  tooLarge: {
+    quota: tooLarge(limitOf),
+    slidingWindow: tooLarge(limitOf),
+    fixedWindow: tooLarge(limitOf),
+    tokenBucket: tooLarge((say) => `límite de ${say.allowance} a la vez`),
+  },
   notIncluded: (say) => `El plan ${say.plan} no incluye ${say.limit}.`,
   tryAgain: (wait, at) => `Inténtalo de nuevo en ${wait}${at ? ` (${at})` : ''}.`,
   better: {
     gives: (plan, max) => `el plan ${plan} da ${max}`,
     unlimited: (plan) => `el plan ${plan} no tiene límite`,
     includes: (plan) => `el plan ${plan} lo incluye`,
-    pause: (plan, wait) => `el plan ${plan} espera solo ${wait}`,
-    noPause: (plan) => `el plan ${plan} no necesita pausa`,
+    pause: (plan, wait) => `con el plan ${plan} la pausa es de solo ${wait}`,
+    noPause: (plan) => `con el plan ${plan} no hay pausa`,
   },
 }

@@ -22,9 +22,12 @@ export function counted(n: number, forms: Forms, locale: Locale): string {
   return `${formatCount(n, locale)} ${plural(locale, n, forms)}`
 }
 
+/** What a length of time is in its sentence: «через 1 секунду», but «пауза 1 секунда». */
+export type Role = 'object' | 'subject'
+
 /** How long to wait, in one unit, rounded up so that nobody comes back too early: `5 seconds`, `2 minutes`, `30 hours`, `12 days`. */
-export function formatWait(ms: number, locale: Locale): string {
-  const { units } = LANGUAGES[locale]
+export function formatWait(ms: number, locale: Locale, role: Role = 'object'): string {
+  const units = unitsOf(locale, role)
   const seconds = Math.max(0, Math.ceil(ms / 1000))
   if (seconds < 60) return counted(seconds, units.second, locale)
   const minutes = Math.ceil(seconds / 60)
@@ -35,12 +38,17 @@ export function formatWait(ms: number, locale: Locale): string {
 }
 
 /** A length of time exactly, in the largest unit that measures it whole: `1 hour`, `90 seconds`. */
-export function formatSpan(ms: number, locale: Locale): string {
-  const { units } = LANGUAGES[locale]
+export function formatSpan(ms: number, locale: Locale, role: Role = 'object'): string {
+  const units = unitsOf(locale, role)
   for (const unit of ['day', 'hour', 'minute'] as const) {
     if (ms % UNIT_MS[unit] === 0) return counted(ms / UNIT_MS[unit], units[unit], locale)
   }
   return counted(ms / UNIT_MS.second, units.second, locale)
+}
+
+function unitsOf(locale: Locale, role: Role): Language['units'] {
+  const { units, subjectUnits } = LANGUAGES[locale]
+  return role === 'subject' ? { ...units, ...subjectUnits } : units
 }
 
 /** `Nov 22, 2026, 00:00 UTC`. */

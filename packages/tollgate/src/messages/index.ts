@@ -53,8 +53,14 @@ function sentences(facts: MessageFacts, locale: Locale): string {
   const language = LANGUAGES[locale]
   const say = phrases(facts, language, locale)
   const isExcluded = facts.max === 0 && facts.kind !== 'credits'
-  const what = isExcluded ? language.notIncluded(say) : language.reached[facts.kind](say)
+  const reached = (isTooLarge(facts) && language.tooLarge[facts.kind]) || language.reached[facts.kind]
+  const what = isExcluded ? language.notIncluded(say) : reached(say)
   return [what, tryAgain(facts, language, locale), betterPlans(facts, locale)].filter(Boolean).join(' ')
+}
+
+/** Whether even an unused limit has no room for the request. Languages have a text for the kinds that measure its size. */
+function isTooLarge({ amount, max, retryAfterMs }: MessageFacts): boolean {
+  return max > 0 && (amount === undefined ? retryAfterMs === null : amount > max)
 }
 
 function phrases(facts: MessageFacts, language: Language, locale: Locale): Phrases {
@@ -72,6 +78,7 @@ function phrases(facts: MessageFacts, language: Language, locale: Locale): Phras
     ...(facts.remaining > 0 && { left: amount(facts.remaining) }),
     ...(typeof every === 'string' && { every }),
     ...(typeof every === 'number' && { span: formatSpan(every, locale) }),
+    ...(facts.amount !== undefined && { needed: formatCount(facts.amount, locale) }),
     ...(facts.cost !== undefined && { cost: formatCount(facts.cost, locale) }),
   }
 }
@@ -84,8 +91,10 @@ function tryAgain(facts: MessageFacts, language: Language, locale: Locale): stri
 
 function betterPlans(facts: MessageFacts, locale: Locale): string {
   const { better } = LANGUAGES[locale]
-  const clauses = facts.better.slice(0, MAX_BETTER_PLANS).map(({ plan, max, waitMs }) => {
-    if (waitMs !== undefined) return waitMs === 0 ? better.noPause(plan) : better.pause(plan, formatWait(waitMs, locale))
+  // A plan that gives more, but not enough for this request, is no help.
+  const helpful = facts.better.filter(({ max }) => facts.amount === undefined || max >= facts.amount)
+  const clauses = helpful.slice(0, MAX_BETTER_PLANS).map(({ plan, max, waitMs }) => {
+    if (waitMs !== undefined) return waitMs === 0 ? better.noPause(plan) : better.pause(plan, formatWait(waitMs, locale, 'subject'))
     if (facts.kind === 'allowOnly') return better.includes(plan)
     return max === Infinity ? better.unlimited(plan) : better.gives(plan, formatCount(max, locale))
   })

@@ -16,6 +16,8 @@ export interface MessageFacts {
   remaining: number
   resetAt: number | null
   retryAfterMs: number | null
+  /** What the request asks for, in units of `max`. */
+  amount?: number
   /** The period of a quota; the length in milliseconds of a window. */
   every?: 'day' | 'week' | 'month' | number
   /** What is counted: `requests`, `tokens`, or a meter of your own. */
@@ -47,16 +49,22 @@ export interface Phrases {
   readonly max: string
   readonly remaining: string
   readonly cost?: string
+  /** What the request asks for, a number. */
+  readonly needed?: string
 }
 
 /** The words of one language. A message is: what was reached, when it frees, what better plans give. */
 export interface Language {
   readonly units: Readonly<Record<'second' | 'minute' | 'hour' | 'day' | 'time', Forms>>
+  /** In place of `units` where the time is the subject of a sentence, in languages that then say it another way: «пауза 1 секунда». */
+  readonly subjectUnits?: Readonly<Partial<Language['units']>>
   /** Nouns of the meters that Tollgate knows; others are quoted as they are. */
   readonly meters: Readonly<Record<string, Forms>>
   readonly unlimited: string
   quote(name: string): string
   readonly reached: Readonly<Record<MessageFacts['kind'], (say: Phrases) => string>>
+  /** In place of `reached` where the request alone asks for more than the limit ever gives: waiting does not help. */
+  readonly tooLarge: Readonly<Partial<Record<MessageFacts['kind'], (say: Phrases) => string>>>
   /** In place of `reached` where the plan's amount is 0. */
   notIncluded(say: Phrases): string
   tryAgain(wait: string, at: string | undefined): string

@@ -24,10 +24,34 @@ describe('what is said, by kind and language', () => {
       `Дневной лимит исчерпан: «dailyMessages» допускает 50 запросов в день. Попробуйте снова через 6 часов (${formatInstant(MIDNIGHT, 'ru')}). План plus даёт 500; план ultra не имеет лимита.`,
     ],
     [
-      { limit: 'tokens', every: 'month', meter: 'tokens', max: 100_000, used: 99_999, remaining: 1, ...never },
-      'Monthly limit almost reached: “tokens” allows 100,000 tokens a month. That leaves 1 token, less than this request needs.',
-      'Límite mensual casi alcanzado: «tokens» permite 100.000 tokens al mes. Disponible: 1 token, menos de lo que necesita esta solicitud.',
-      'Месячный лимит почти исчерпан: «tokens» допускает 100\u00a0000 токенов в месяц. В остатке 1 токен, а этому запросу нужно больше.',
+      { limit: 'tokens', every: 'month', meter: 'tokens', max: 100_000, used: 99_999, remaining: 1, amount: 2, ...soon },
+      'Monthly limit almost reached: “tokens” allows 100,000 tokens a month. That leaves 1 token, less than this request needs. Please try again in 12 seconds.',
+      'Límite mensual casi alcanzado: «tokens» permite 100.000 tokens al mes. Disponible: 1 token, menos de lo que necesita esta solicitud. Inténtalo de nuevo en 12 segundos.',
+      'Месячный лимит почти исчерпан: «tokens» допускает 100\u00a0000 токенов в месяц. В остатке 1 токен, а этому запросу нужно больше. Попробуйте снова через 12 секунд.',
+    ],
+    [
+      { limit: 'tokens', every: 'month', meter: 'tokens', max: 100, used: 0, remaining: 100, ...never, better: [{ plan: 'plus', max: 500 }] },
+      'This request is larger than the whole monthly limit of 100 tokens. The plus plan gives 500.',
+      'Esta solicitud es mayor que todo el límite mensual de 100 tokens. El plan plus da 500.',
+      'Этот запрос больше, чем весь месячный лимит (100 токенов). План plus даёт 500.',
+    ],
+    [
+      { limit: 'tokens', every: 'day', meter: 'tokens', max: 100, used: 40, remaining: 60, amount: 300, ...never, better: [{ plan: 'plus', max: 200 }, { plan: 'ultra', max: 500 }] },
+      'This request is larger than the whole daily limit of 100 tokens: it needs 300. The ultra plan gives 500.',
+      'Esta solicitud es mayor que todo el límite diario de 100 tokens: necesita 300. El plan ultra da 500.',
+      'Этот запрос больше, чем весь дневной лимит (100 токенов): ему нужно 300. План ultra даёт 500.',
+    ],
+    [
+      { kind: 'slidingWindow', limit: 'flood', max: 20, used: 0, remaining: 20, every: MINUTE_MS, amount: 21, ...never },
+      'This request is larger than the whole limit of 20 requests in 1 minute: it needs 21.',
+      'Esta solicitud es mayor que todo el límite de 20 solicitudes en 1 minuto: necesita 21.',
+      'Этот запрос больше, чем весь лимит (20 запросов за 1 минуту): ему нужно 21.',
+    ],
+    [
+      { kind: 'tokenBucket', limit: 'burst', max: 3, used: 0, remaining: 3, every: 1000, ...never },
+      'This request is larger than the whole limit of 3 requests at once.',
+      'Esta solicitud es mayor que todo el límite de 3 solicitudes a la vez.',
+      'Этот запрос больше, чем весь лимит (3 запроса подряд).',
     ],
     [
       { every: 'week', max: 1, ...soon },
@@ -67,9 +91,9 @@ describe('what is said, by kind and language', () => {
     ],
     [
       { kind: 'cooldown', limit: 'cooldown', max: 1, retryAfterMs: 4001, better: [{ plan: 'plus', max: 1, waitMs: 2000 }, { plan: 'ultra', max: Infinity, waitMs: 0 }] },
-      'One moment: “cooldown” asks for a pause between requests. Please try again in 5 seconds. The plus plan waits only 2 seconds; the ultra plan needs no pause.',
-      'Un momento: «cooldown» pide una pausa entre solicitudes. Inténtalo de nuevo en 5 segundos. El plan plus espera solo 2 segundos; el plan ultra no necesita pausa.',
-      'Минутку: «cooldown» просит паузу между запросами. Попробуйте снова через 5 секунд. На плане plus пауза всего 2 секунды; план ultra обходится без паузы.',
+      'One moment: “cooldown” asks for a pause between requests. Please try again in 5 seconds. With the plus plan the pause is only 2 seconds; with the ultra plan there is no pause.',
+      'Un momento: «cooldown» pide una pausa entre solicitudes. Inténtalo de nuevo en 5 segundos. Con el plan plus la pausa es de solo 2 segundos; con el plan ultra no hay pausa.',
+      'Минутку: «cooldown» просит паузу между запросами. Попробуйте снова через 5 секунд. С планом plus пауза всего 2 секунды; с планом ultra паузы нет.',
     ],
     [
       { kind: 'duplicates', limit: 'spam', max: 10, every: HOUR_MS, retryAfterMs: 25 * MINUTE_MS },
@@ -107,13 +131,26 @@ describe('what is said, by kind and language', () => {
     expect({ en: say(facts, 'en'), es: say(facts, 'es'), ru: say(facts, 'ru') }).toEqual({ en, es, ru })
   })
 
+  it.each<[number, string, string, string]>([
+    [1000, '1 second', '1 segundo', '1 секунда'],
+    [21_000, '21 seconds', '21 segundos', '21 секунда'],
+    [MINUTE_MS, '1 minute', '1 minuto', '1 минута'],
+    [2 * MINUTE_MS, '2 minutes', '2 minutos', '2 минуты'],
+    [HOUR_MS, '1 hour', '1 hora', '1 час'],
+  ])('says a pause of %d ms as the subject of its sentence', (waitMs, en, es, ru) => {
+    const facts = { kind: 'cooldown', limit: 'cooldown', max: 1, ...never, better: [{ plan: 'plus', max: 1, waitMs }] } as const
+    expect(say(facts, 'en')).toContain(`With the plus plan the pause is only ${en}.`)
+    expect(say(facts, 'es')).toContain(`Con el plan plus la pausa es de solo ${es}.`)
+    expect(say(facts, 'ru')).toContain(`С планом plus пауза всего ${ru}.`)
+  })
+
   it('lists at most three better plans', () => {
     const better = ['a', 'b', 'c', 'd'].map((plan, i) => ({ plan, max: 100 * (i + 1) }))
-    expect(say({ better, retryAfterMs: null }, 'en')).toMatch(/The a plan gives 100; the b plan gives 200; the c plan gives 300\.$/)
+    expect(say({ better }, 'en')).toMatch(/The a plan gives 100; the b plan gives 200; the c plan gives 300\.$/)
   })
 
   it('takes a meter for a name, whatever it is called', () => {
-    expect(say({ meter: 'constructor', retryAfterMs: null }, 'en')).toBe('Daily limit reached: “dailyMessages” allows 50 “constructor” a day.')
+    expect(say({ meter: 'constructor', retryAfterMs: 1000 }, 'en')).toBe('Daily limit reached: “dailyMessages” allows 50 “constructor” a day. Please try again in 1 second.')
   })
 })
 

@@ -11,6 +11,11 @@ const quota = (say: Phrases) => {
     : `${title} исчерпан: ${say.limit} допускает ${say.allowance}${period}.`
 }
 
+// The amount stands in brackets, where it needs no other case.
+const tooLarge = (size: (say: Phrases) => string) => (say: Phrases) => `Этот запрос больше, чем весь ${size(say)}${say.needed ? `: ему нужно ${say.needed}` : ''}.`
+
+const limitOf = (say: Phrases) => `${say.every ? `${PERIOD[say.every].toLowerCase()} ` : ''}лимит (${say.allowance}${within(say)})`
+
 const rate = (say: Phrases) => `Чуть помедленнее: ${say.limit} допускает ${say.allowance}${within(say)}.`
 
 const within = (say: Phrases) => (say.span ? ` за ${say.span}` : '')
@@ -23,6 +28,10 @@ export const ru: Language = {
     hour: { one: 'час', few: 'часа', many: 'часов', other: 'часа' },
     day: { one: 'день', few: 'дня', many: 'дней', other: 'дня' },
     time: { one: 'раз', few: 'раза', many: 'раз', other: 'раза' },
+  },
+  subjectUnits: {
+    second: { one: 'секунда', few: 'секунды', many: 'секунд', other: 'секунды' },
+    minute: { one: 'минута', few: 'минуты', many: 'минут', other: 'минуты' },
   },
   meters: {
     requests: { one: 'запрос', few: 'запроса', many: 'запросов', other: 'запроса' },
@@ -42,13 +51,19 @@ export const ru: Language = {
     allowOnly: (say) => `План ${say.plan} не включает этот вариант (${say.limit}).`,
     credits: (say) => `Недостаточно кредитов: ${say.cost ? `нужно ${say.cost}, ` : ''}доступно ${say.remaining}.`,
   },
+  tooLarge: {
+    quota: tooLarge(limitOf),
+    slidingWindow: tooLarge(limitOf),
+    fixedWindow: tooLarge(limitOf),
+    tokenBucket: tooLarge((say) => `лимит (${say.allowance} подряд)`),
+  },
   notIncluded: (say) => `План ${say.plan} не включает ${say.limit}.`,
   tryAgain: (wait, at) => `Попробуйте снова через ${wait}${at ? ` (${at})` : ''}.`,
   better: {
     gives: (plan, max) => `план ${plan} даёт ${max}`,
     unlimited: (plan) => `план ${plan} не имеет лимита`,
     includes: (plan) => `план ${plan} включает его`,
-    pause: (plan, wait) => `на плане ${plan} пауза всего ${wait}`,
-    noPause: (plan) => `план ${plan} обходится без паузы`,
+    pause: (plan, wait) => `с планом ${plan} пауза всего ${wait}`,
+    noPause: (plan) => `с планом ${plan} паузы нет`,
   },
 }

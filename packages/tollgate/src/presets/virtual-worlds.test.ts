@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createTollgate, type Decision, type Locale } from '../index.ts'
+import { createMessages, createTollgate, type Decision, type Locale, type MessageFacts } from '../index.ts'
 import { formatInstant } from '../messages/index.ts'
 import { defaultPlan, messages, operations, plans, violationLog, type WorldPlan } from './virtual-worlds.ts'
 
@@ -235,6 +235,15 @@ describe('the texts', () => {
       flood: 'Слишком быстро: каждый мир принимает 20 сообщений за 1 минуту. Продолжить можно через 1 минуту.',
       spam: 'Вы уже отправили это сообщение 10 раз за 1 час. Попробуйте сказать по-другому.',
     })
+  })
+})
+
+describe('a pause of one second', () => {
+  it('is the subject of its sentence', () => {
+    const facts: MessageFacts = { limit: 'cooldown', kind: 'cooldown', code: 'COOLDOWN', max: 1, used: 1, remaining: 0, resetAt: 0, retryAfterMs: 1000, meter: 'requests', plan: 'free', better: [{ plan: 'plus', max: 1, waitMs: 1000 }], now: 0 }
+    const text = createMessages(messages)
+    expect(text(facts, 'ru')).toMatch(/через 1 секунду\. С plus пауза всего 1 секунда\.$/)
+    expect(text(facts, 'es')).toMatch(/en 1 segundo\. Con plus la pausa es de 1 segundo\.$/)
   })
 })
 

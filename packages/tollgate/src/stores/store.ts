@@ -62,6 +62,10 @@ export interface SettleCommand {
   /** `undo` takes the admission back, guards included: another part of the same request refused. */
   action: 'commit' | 'release' | 'undo' | 'extend'
   now: number
+  /** What the subject's key begins with: a reservation of another namespace is unknown. */
+  keyPrefix?: string
+  /** `release`: leave capacity alone that was committed before. */
+  onlyOpen?: boolean
   /** `commit`: what was used by meter; what is not named keeps its reserved amount. */
   amounts?: Readonly<Record<string, number>>
   /** `extend`: counted from now. */
@@ -96,8 +100,13 @@ export interface CounterStore {
   settle(command: SettleCommand): MaybePromise<SettleOutcome>
   /** Every cell of the charges: one entry for an unpartitioned charge, one per live partition for the others. */
   usage(command: UsageCommand): MaybePromise<UsageEntry[]>
-  /** Forgets cells of a subject: those named by their stable identity, or all. */
+  /**
+   * Forgets what a subject used: in the cells named by their stable identity, or in all. Reservations of before give
+   * nothing back to them any more. The anchor stays.
+   */
   reset(subject: string, cells: readonly string[] | null): MaybePromise<void>
+  /** Forgets all that a subject used, and its anchor. */
+  erase(subject: string): MaybePromise<void>
   /** A plan under which the subject was admitted, for readers who name none. */
   lastPlan(subject: string): MaybePromise<string | undefined>
   /** A hint: the anchor of the subject's own periods, as far as this process knows. `decide` verifies it. */

@@ -25,7 +25,9 @@ class Auditor {
   readonly findings: AuditFinding[] = []
   readonly #history: AuditHistory
   readonly #books: Books
+  /** As they would look in JSON. */
   readonly #contents: readonly string[]
+  readonly #searched = new WeakMap<object, boolean>()
   /** The last event of each subject, if it was a check. */
   readonly #checks = new Map<string, DecisionEvent>()
   #index = 0
@@ -34,7 +36,7 @@ class Auditor {
     this.#history = history
     this.#books = new Books(history)
     const contents = history.events.flatMap((event) => (event.type === 'decision' && event.request.content ? [event.request.content] : []))
-    this.#contents = [...new Set(contents)].filter(({ length }) => length >= MIN_CONTENT_CHARACTERS)
+    this.#contents = [...new Set(contents)].filter(({ length }) => length >= MIN_CONTENT_CHARACTERS).map((content) => JSON.stringify(content).slice(1, -1))
   }
 
   see(event: AuditEvent, index: number): void {
@@ -53,6 +55,7 @@ class Auditor {
     const { subject } = request
     const limits = metLimits(plan, this.#plan(plan), request)
     const states = statesOf(event)
+    if (action !== 'check') this.#books.see(event, limits)
     if (decision && decision.subject !== subject && !request.also?.length && states.length === 0 && decision.limits.length > 0) this.#find(8, `${subject} was told how ${decision.subject} stands`)
     if (action !== 'check' && admitted === true) {
       for (const limit of limits) this.#admission(event, limit)
@@ -151,12 +154,12 @@ class Auditor {
     }
   }
 
-  #period({ request: { subject }, at, admitted }: DecisionEvent, limit: MetLimit, { resetAt }: LimitState): void {
+  #period({ request: { subject }, at, admitted, action }: DecisionEvent, limit: MetLimit, { resetAt }: LimitState): void {
     // Where the clock was set back a period ends when it was to; before the first admission an own one has no start.
     if (limit.definition.kind !== 'quota' || this.#books.isStepped) return
     const period = this.#books.period(subject, limit, at)
     const isOwn = limit.definition.anchor === 'subject'
-    if (period && resetAt !== period.endAt && (!isOwn || admitted === true)) this.#find(6, `${subject}: quota '${limit.name}' resets at ${resetAt}, and its period ends at ${period.endAt}`)
+    if (period && resetAt !== period.endAt && (!isOwn || (admitted === true && action !== 'check'))) this.#find(6, `${subject}: quota '${limit.name}' resets at ${resetAt}, and its period ends at ${period.endAt}`)
     const [shortestMs, longestMs] = lengthBounds(limit.definition)
     const lengthMs = period && isOwn ? period.endAt - period.startAt : shortestMs
     if (lengthMs < shortestMs || (resetAt !== null && resetAt - at > longestMs)) this.#find(6, `${subject}: a period of quota '${limit.name}' that ends at ${resetAt} has an impossible length`)
@@ -165,9 +168,19 @@ class Auditor {
   #content(event: AuditEvent): void {
     if (this.#contents.length === 0) return
     const value = event.type === 'decision' ? event.decision : event.type === 'settlement' ? event.settlement : event.type === 'usage' ? event.limits : event.type === 'emitted' ? event.value : undefined
-    if (value === undefined) return
-    const json = JSON.stringify(value)
-    if (this.#contents.some((content) => json.includes(JSON.stringify(content).slice(1, -1)))) this.#find(8, `raw content appears in a ${event.type === 'emitted' ? `'${event.name}' event` : event.type}`)
+    if (typeof value !== 'object' || value === null) return
+    // A decision is in several events: of each part of the request, and of the engine's own.
+    const parts = event.type === 'emitted' ? Object.values(value) : [value]
+    if (parts.some((part) => this.#isFoundIn(part))) this.#find(8, `raw content appears in a ${event.type === 'emitted' ? `'${event.name}' event` : event.type}`)
+  }
+
+  #isFoundIn(value: unknown): boolean {
+    const known = typeof value === 'object' && value !== null ? this.#searched.get(value) : undefined
+    if (known !== undefined) return known
+    const json = JSON.stringify(value) ?? ''
+    const isFound = this.#contents.some((content) => json.includes(content))
+    if (typeof value === 'object' && value !== null) this.#searched.set(value, isFound)
+    return isFound
   }
 
   #plan(id: string): AuditHistory['plans'][string] {

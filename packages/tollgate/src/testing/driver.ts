@@ -67,6 +67,10 @@ export class StoreDriver {
   async reset(subject: string, cells: readonly string[] | null = null): Promise<void> {
     await this.store.reset(subject, cells)
   }
+
+  async erase(subject: string): Promise<void> {
+    await this.store.erase(subject)
+  }
 }
 
 export function keptOutcome({ at, admitted, verdicts, stale, uncounted }: Outcome): Outcome {

@@ -84,6 +84,13 @@ const logSettleError = (error: unknown) => console.error('tollgate: a reservatio
 
 export type Gate<N extends Names, Context extends readonly unknown[]> = (acceptLanguage: string | null | undefined, ...context: Context) => Promise<Verdict<N>>
 
+/** The request's own locale wins by coming last, unless it is `undefined`. (Spread first and `locale` after it takes 0.6 µs longer.) */
+function inLanguage<N extends Names>(locale: string, request: TollgateRequest<N>): TollgateRequest<N> {
+  const spoken = { locale, ...request }
+  spoken.locale ??= locale
+  return spoken
+}
+
 /** Asks the engine about requests. Rejects only with errors that are not Tollgate's. */
 export function createGate<N extends Names, Context extends readonly unknown[]>(engine: HttpEngine<N>, options: MiddlewareOptions<N, Context, unknown>): Gate<N, Context> {
   const { mode = 'consume', onSettleError = logSettleError } = options
@@ -93,8 +100,7 @@ export function createGate<N extends Names, Context extends readonly unknown[]>(
       const request = await options.request(...context)
       if (request === null) return { kind: 'unlimited' }
       const locale = negotiateLocale(acceptLanguage, undefined)
-      // The request's own locale wins by coming last. (Spread first and `locale` after it takes 0.6 µs longer.)
-      const decision = await engine[mode](locale === undefined ? request : { locale, ...request })
+      const decision = await engine[mode](locale === undefined ? request : inLanguage(locale, request))
       const headers = decisionHeaders(decision, engine.plan(decision.plan), options)
       if (!decision.allowed) return { kind: 'denied', decision, headers, problem: problemOf(decision) }
       // `consume` may bring a reservation too, of a capacity that is kept until it is given back.

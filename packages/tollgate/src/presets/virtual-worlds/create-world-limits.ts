@@ -1,6 +1,6 @@
 import { assertText } from '../../compile/request.ts'
 import { systemClock } from '../../engine/clock.ts'
-import { type CommonOptions, createTollgate } from '../../engine/tollgate.ts'
+import { type CommonOptions, createTollgate } from '../../engine/create.ts'
 import type { Decision, TollgateRequest } from '../../engine/types.ts'
 import { createMessages } from '../../messages/index.ts'
 import { agentLimit } from './agent-limit.ts'

@@ -116,7 +116,7 @@ function sayOf({ plan, max, every, retryAfterMs, now, better }: MessageFacts, lo
     window: typeof every === 'number' ? formatSpan(every, locale) : '',
     better(clause) {
       const clauses = better.map(({ plan, max, waitMs }) =>
-        clause({ plan, max: max === Infinity ? undefined : formatCount(max, locale), pause: waitMs ? formatSpan(waitMs, locale) : undefined }),
+        clause({ plan, max: max === Infinity ? undefined : formatCount(max, locale), pause: waitMs ? formatSpan(waitMs, locale, 'subject') : undefined }),
       )
       const sentence = clauses.join('; ')
       return sentence && `${sentence[0]!.toUpperCase()}${sentence.slice(1)}.`

@@ -3,10 +3,12 @@ import { addHold, dropHolds, extendHolds, type Holds } from '../../decide/holds.
 import { apply, applyHold, examine, hasRoom, isAhead, repair } from '../../decide/kernel.ts'
 import { commitCharge, returnCapacity, undoCharge } from '../../decide/settle.ts'
 import { slotOf } from '../../decide/slots.ts'
+import { objectOf, oneOf, optional } from '../../define/rules.ts'
+import { integer, MAX_AMOUNT } from '../../define/values.ts'
 import { TollgateError } from '../../errors/index.ts'
 import type { CounterStore, DecideCommand, NewReservation, Outcome, SettleCommand, SettleOutcome, UsageCommand, UsageEntry } from '../store.ts'
 import { Records } from './records.ts'
-import { isStanding, type MemoryReservation, Reservations } from './reservations.ts'
+import { type MemoryReservation, Reservations } from './reservations.ts'
 
 export interface MemoryStoreOptions {
   /** Subjects kept at a time: an integer from 1. Default 1,000,000 (about 200 bytes each). */
@@ -22,6 +24,15 @@ export interface MemoryStoreOptions {
    */
   whenFull?: 'refuse' | 'admit'
 }
+
+const size = optional(integer(1, MAX_AMOUNT))
+
+const validOptions = objectOf<MemoryStoreOptions>('options', {
+  maxSubjects: size,
+  maxPartitions: size,
+  maxReservations: size,
+  whenFull: optional(oneOf('a policy', ['refuse', 'admit'])),
+})
 
 const NO_HOLDS: Holds = []
 /** Expired records looked at with each call, and when the store is full. */
@@ -47,7 +58,9 @@ export class MemoryStore implements CounterStore {
   /** No instant in the store is later. */
   #latestAt = -Infinity
 
-  constructor(options: MemoryStoreOptions = {}) {
+  /** @throws INVALID_DEFINITION */
+  constructor(unchecked: MemoryStoreOptions = {}) {
+    const options = validOptions(unchecked, 'MemoryStore')
     this.#maxSubjects = options.maxSubjects ?? 1_000_000
     this.#maxPartitions = options.maxPartitions ?? 4_000_000
     this.#whenFull = options.whenFull ?? 'refuse'
@@ -88,9 +101,9 @@ export class MemoryStore implements CounterStore {
     const { now, action } = command
     this.#isSetBack(now)
     const reservation = this.#reservations.get(command.id, now)
-    if (!reservation) return { result: 'unknown' }
+    if (!reservation?.subject.startsWith(command.keyPrefix ?? '')) return { result: 'unknown' }
     const hasExpired = now >= reservation.expiresAt
-    if (action === 'release' && isStanding(reservation)) return this.#returnCapacity(reservation, now)
+    if (action === 'release' && !command.onlyOpen && reservation.isStanding) return this.#returnCapacity(reservation, now)
     if (reservation.status !== 'open') return { result: 'settled-before', reservation }
     if (action === 'extend') {
       if (hasExpired) return { result: 'expired', reservation }
@@ -144,8 +157,12 @@ export class MemoryStore implements CounterStore {
   }
 
   reset(subject: string, cells: readonly string[] | null): void {
-    const row = this.#records.find(subject)
-    if (row >= 0) this.#records.clear(row, cells && new Set(cells.map(slotOf)))
+    const named = cells && new Set(cells.map(slotOf))
+    this.#clear(subject, (slot) => slot !== ANCHOR.slot && (named === null || named.has(slot)))
+  }
+
+  erase(subject: string): void {
+    this.#clear(subject, () => true)
   }
 
   lastPlan(subject: string): string | undefined {
@@ -161,6 +178,12 @@ export class MemoryStore implements CounterStore {
   }
 
   close(): void {}
+
+  #clear(subject: string, isNamed: (slot: number) => boolean): void {
+    const row = this.#records.find(subject)
+    if (row >= 0) this.#records.clear(row, isNamed)
+    this.#reservations.disown(subject, isNamed)
+  }
 
   /** Whether the clock was set back behind an earlier call: only then can a cell be ahead of it. */
   #isSetBack(now: number): boolean {
@@ -184,7 +207,7 @@ export class MemoryStore implements CounterStore {
       charges.forEach((c, i) => this.#records.locate(row, c, this.#cells[i]!))
     }
     if (this.#plans[this.#records.plan(row)] !== command.plan) this.#records.setPlan(row, this.#planIndex(command.plan))
-    const holds = reservation ? this.#records.ownHolds(row) : NO_HOLDS
+    const holds = reservation ? this.#records.openHolds(row, now) : NO_HOLDS
     const serial = ++this.#serial
     const expiresAt = reservation ? now + reservation.ttlMs : 0
     for (let i = 0; i < charges.length; i++) {
@@ -203,7 +226,7 @@ export class MemoryStore implements CounterStore {
   }
 
   #keep({ subject, now }: DecideCommand, { id, memo, ttlMs }: NewReservation, charges: Charge[], serial: number): void {
-    this.#reservations.add({ id, serial, subject, memo, charges, chargedAt: now, expiresAt: now + ttlMs, status: 'open', settledAt: null, late: false })
+    this.#reservations.add({ id, serial, subject, memo, charges, chargedAt: now, expiresAt: now + ttlMs, status: 'open', settledAt: null, late: false, isStanding: false })
   }
 
   #planIndex(plan: string): number {
@@ -251,6 +274,7 @@ export class MemoryStore implements CounterStore {
       if (!hasRoom(c, cell, now)) this.#records.grow(row, c, cell)
       commitCharge(c, cell, now, actual === undefined ? c.amount : actual * c.weight)
     })
+    reservation.isStanding = reservation.charges.some(({ kind, amount }) => kind === CellKind.capacity && amount > 0)
     reservation.memo = { ...reservation.memo, amounts: { ...reservation.memo.amounts, ...amounts } }
   }
 
@@ -259,6 +283,7 @@ export class MemoryStore implements CounterStore {
       if (c.kind === CellKind.capacity) returnCapacity(cell, now, c.amount)
     })
     reservation.status = 'released'
+    reservation.isStanding = false
     reservation.settledAt = now
     this.#reservations.settle(reservation, now)
     return { result: 'settled', reservation }

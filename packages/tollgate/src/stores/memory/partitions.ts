@@ -1,4 +1,4 @@
-import { type Cell, type CellKind, CELL_WORDS, clearCell, type Charge } from '../../decide/charge.ts'
+import { type Cell, type CellKind, CELL_WORDS, clearCell, type Charge, MAX_LOGGED } from '../../decide/charge.ts'
 import { growLog } from '../../decide/kernel.ts'
 import { IntTable } from './int-table.ts'
 import type { WordPool } from './word-pool.ts'
@@ -120,14 +120,16 @@ export class Partitions {
     return cell
   }
 
-  /** Doubles the room of a log. */
+  /** Doubles the room of a log, up to its bound: from then on it merges (see `append` in the kernel). */
   grow(entry: number, cell: Cell): void {
+    const length = Math.min(cell.length * 2, 2 * MAX_LOGGED)
+    if (length === cell.length) return
     const scope = this.scope(entry)
     const skip = scope.hasDigest ? DIGEST_WORDS : 0
     const address = this.#entries.get(entry, ADDRESS)
-    const words = skip + cell.length * 2
+    const words = skip + length
     const grown = this.#pool.allocate(words)
-    const to: Cell = { w: this.#pool.chunk(grown), at: this.#pool.offset(grown) + skip, length: cell.length * 2, id: cell.id }
+    const to: Cell = { w: this.#pool.chunk(grown), at: this.#pool.offset(grown) + skip, length, id: cell.id }
     to.w.set(cell.w.subarray(cell.at - skip, cell.at), to.at - skip)
     clearCell(to.w, to.at, to.length, scope.kind)
     growLog(cell, to)

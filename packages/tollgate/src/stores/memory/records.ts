@@ -89,25 +89,29 @@ export class Records {
     return holds
   }
 
+  /** Those that another is added to: expired ones would pile up until the wheel comes by. To count the open ones takes as long. */
+  openHolds(row: number, now: number): Holds {
+    const holds = this.ownHolds(row)
+    dropExpired(holds, now)
+    return holds
+  }
+
   /** Points `cell` at the words of a charge. Returns false where there are none yet: then it is an unused cell. */
   locate(row: number, c: Charge, cell: Cell): boolean {
     if (row !== NONE) {
-      if (isPartitioned(c)) {
-        const entry = this.partitions.find(row, c)
-        if (entry !== NONE) {
-          this.partitions.cell(entry, cell)
-          return true
-        }
-      } else {
-        if (row !== this.#open) this.#openRow(row)
-        const offset = this.#openOffsets[c.slot]
-        if (offset !== undefined) {
-          cell.w = this.#openWords
-          cell.at = this.#openAt + offset
-          cell.length = CELL_WORDS[c.kind]
-          cell.id = c.slot
-          return true
-        }
+      if (row !== this.#open) this.#openRow(row)
+      const offset = this.#openOffsets[c.slot]
+      if (offset !== undefined) {
+        cell.w = this.#openWords
+        cell.at = this.#openAt + offset
+        cell.length = CELL_WORDS[c.kind]
+        cell.id = c.slot
+        return true
+      }
+      const entry = isPartitioned(c) ? this.partitions.find(row, c) : NONE
+      if (entry !== NONE) {
+        this.partitions.cell(entry, cell)
+        return true
       }
     }
     cell.w = UNUSED
@@ -142,14 +146,16 @@ export class Records {
     const address = this.#pool.allocate(to.words)
     const w = this.#pool.chunk(address)
     const at = this.#pool.offset(address)
-    if (from.words > 0) {
-      w.set(this.#pool.chunk(old).subarray(this.#pool.offset(old), this.#pool.offset(old) + from.words), at)
-      this.#pool.release(old, from.words)
-    }
-    for (let i = from.slots.length; i < to.slots.length; i++) {
+    const words = this.#pool.chunk(old)
+    to.slots.forEach((slot, i) => {
       const kind = to.kinds[i]!
-      clearCell(w, at + to.offsets[to.slots[i]!]!, CELL_WORDS[kind], kind)
-    }
+      const target = at + to.offsets[slot]!
+      const offset = from.offsets[slot]
+      if (offset === undefined) return clearCell(w, target, CELL_WORDS[kind], kind)
+      const source = this.#pool.offset(old) + offset
+      w.set(words.subarray(source, source + CELL_WORDS[kind]), target)
+    })
+    if (from.words > 0) this.#pool.release(old, from.words)
     this.#table.set(row, ADDRESS, address)
     this.#table.set(row, LAYOUT, to.id)
   }
@@ -167,7 +173,7 @@ export class Records {
     if (!(this.#refill[c.slot]! <= c.refill)) this.#refill[c.slot] = c.refill
   }
 
-  /** Doubles the log of a charge that has no room left. */
+  /** Doubles the log of a charge that has no room left, up to its bound. */
   grow(row: number, c: Charge, cell: Cell): void {
     this.partitions.grow(this.partitions.find(row, c), cell)
   }
@@ -177,9 +183,8 @@ export class Records {
     for (let entry = this.#table.get(row, HEAD); entry !== NONE; entry = this.partitions.next(entry)) yield entry
   }
 
-  /** Makes cells unused again: those of the slots, or all. The wheel collects what is left. */
-  clear(row: number, slots: ReadonlySet<number> | null): void {
-    const isNamed = (slot: number): boolean => slots === null || slots.has(slot)
+  /** Makes the cells of slots unused again. The wheel collects what is left. */
+  clear(row: number, isNamed: (slot: number) => boolean): void {
     const layout = this.#layouts[this.#table.get(row, LAYOUT)]!
     for (let i = 0; i < layout.slots.length; i++) {
       if (!isNamed(layout.slots[i]!)) continue

@@ -1,5 +1,4 @@
 import { TollgateError } from '../../errors/index.ts'
-import { CellKind } from '../../decide/charge.ts'
 import type { StoredReservation } from '../store.ts'
 
 /** A commit is accepted this long after its hold expired. */
@@ -8,6 +7,8 @@ export const LATE_COMMIT_MS = 86_400_000
 export interface MemoryReservation extends StoredReservation {
   /** Names the reservation's holds. */
   serial: number
+  /** Committed, and can still be released: it holds units of capacity, or held them until a reset. */
+  isStanding: boolean
 }
 
 /**
@@ -19,6 +20,8 @@ export class Reservations {
   readonly #max: number
   readonly #open = new Map<string, MemoryReservation>()
   readonly #standing = new Map<string, MemoryReservation>()
+  /** The standing ones by subject. */
+  readonly #standingOf = new Map<string, Set<MemoryReservation>>()
   readonly #settled = new Map<string, MemoryReservation>()
 
   constructor(max: number) {
@@ -52,21 +55,30 @@ export class Reservations {
   settle(reservation: MemoryReservation, now: number): void {
     const { id } = reservation
     this.#open.delete(id)
-    this.#standing.delete(id)
-    if (isStanding(reservation)) {
+    if (reservation.isStanding) {
       this.#standing.set(id, reservation)
+      const others = this.#standingOf.get(reservation.subject)
+      if (others) others.add(reservation)
+      else this.#standingOf.set(reservation.subject, new Set([reservation]))
       return
+    }
+    if (this.#standing.delete(id)) {
+      const others = this.#standingOf.get(reservation.subject)!
+      others.delete(reservation)
+      if (others.size === 0) this.#standingOf.delete(reservation.subject)
     }
     reservation.charges = []
     forgetOldest(this.#settled, now)
     if (this.#settled.size >= this.#max) this.#settled.delete(this.#settled.keys().next().value!)
     this.#settled.set(id, reservation)
   }
-}
 
-/** Committed, and can still be released: it holds units of capacity. */
-export function isStanding({ status, charges }: StoredReservation): boolean {
-  return status === 'committed' && charges.some(({ kind, amount }) => kind === CellKind.capacity && amount > 0)
+  /** After a reset: what stood before has nothing to give back, or it would take from what comes later. */
+  disown(subject: string, isNamed: (slot: number) => boolean): void {
+    for (const { charges } of this.#standingOf.get(subject) ?? []) {
+      for (const c of charges) if (isNamed(c.slot)) c.amount = 0
+    }
+  }
 }
 
 /** An open one can be settled for a day after its expiry; of a settled one, repeats are answered for a day. */

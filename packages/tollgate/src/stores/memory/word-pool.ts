@@ -1,13 +1,11 @@
 /**
  * Blocks of 64-bit words in large typed arrays: no object per subject, nothing for the garbage collector to walk.
  * An address is the index of a block's first word over all chunks. Freed blocks are kept in a list per size.
+ * The largest block is a log of `MAX_LOGGED` entries and a digest: 20,002 words, half a chunk when rounded up.
  */
 const CHUNK_BITS = 16
 const CHUNK_WORDS = 1 << CHUNK_BITS
 const CHUNK_MASK = CHUNK_WORDS - 1
-
-/** The largest block. A log of 10,000 entries needs 20,000 words. */
-export const MAX_BLOCK_WORDS = CHUNK_WORDS / 2
 
 export class WordPool {
   readonly #chunks: Float64Array[] = []

@@ -15,6 +15,8 @@ export interface BookedReservation {
   expiresAt: number
   status: 'open' | 'committed' | 'released' | 'undone'
   parts: readonly { limit: MetLimit; label: number }[]
+  /** Which of the subject's own starts it belongs to. */
+  start: number
 }
 
 /** What every subject used, kept from the events alone. */
@@ -59,13 +61,21 @@ export class Books {
     return isOwn(definition) ? this.#ownPeriods.at(subject, key, at) : calendarPeriod(definition, at)
   }
 
+  /** A decision that is no check, before it is admitted or not. */
+  see({ at, request: { subject } }: DecisionEvent, limits: readonly MetLimit[]): void {
+    for (const limit of limits) {
+      const period = this.period(subject, limit, at)
+      if (period) this.counter(subject, limit).see(at, period.startAt, period.endAt - period.startAt)
+    }
+  }
+
   admit({ at, request: { subject }, admitted, reservation }: DecisionEvent, limits: readonly MetLimit[]): void {
     const parts = limits.map((limit) => {
       const period = this.period(subject, limit, at) ?? { startAt: -Infinity, endAt: Infinity }
       const label = this.counter(subject, limit).admit(limit, at, period.startAt, period.endAt - period.startAt, admitted === true, reservation)
       return { limit, label }
     })
-    if (reservation) this.#reservations.set(reservation.id, { subject, expiresAt: reservation.expiresAt, status: 'open', parts })
+    if (reservation) this.#reservations.set(reservation.id, { subject, expiresAt: reservation.expiresAt, status: 'open', parts, start: this.#ownPeriods.start(subject) })
   }
 
   reservation(id: string): BookedReservation | undefined {
@@ -77,9 +87,11 @@ export class Books {
     for (const { limit, label } of booked.parts) {
       const counter = this.counter(booked.subject, limit)
       const actual = amounts[limit.meter]
-      if (action === 'commit') counter.commit(limit, id, at, label, actual === undefined ? limit.amount : actual * limit.weight)
+      // What was reserved before the subject started anew belongs to no period of now.
+      const isCertain = !isOwn(limit.definition) || booked.start === this.#ownPeriods.start(booked.subject)
+      if (action === 'commit') counter.commit(limit, id, at, label, actual === undefined ? limit.amount : actual * limit.weight, isCertain)
       else if (action === 'undo') counter.undo(limit, id)
-      else if (action === 'extend') counter.extend(id, at + ttlMs)
+      else if (action === 'extend') counter.extend(id, at, at + ttlMs)
       else if (!isReturn || limit.kind === 'capacity') counter.release(limit, id)
     }
     if (action === 'extend') booked.expiresAt = Math.max(booked.expiresAt, at + ttlMs)

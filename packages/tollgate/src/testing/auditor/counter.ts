@@ -23,6 +23,8 @@ export interface Bounds {
 
 /** A hold may count this long after its expiry (promise 3). */
 const GRACE_MS = 1000
+/** Of an amount that may count in whatever period it is. */
+const ANY_LABEL = Infinity
 
 /**
  * All that is counted of one limit of one subject, as a list. When the clock steps back, the auditor assumes what is best
@@ -31,6 +33,7 @@ const GRACE_MS = 1000
 export class Counter {
   #entries: Entry[] = []
   #label = -Infinity
+  #endAt = -Infinity
   #isStepped = false
   /** Of a token bucket, in tokens × window. */
   #level: number | undefined
@@ -57,13 +60,20 @@ export class Counter {
     return sum(this.#entries.filter((entry) => !entry.isExtra && entry.isCertain && entry.at > at - windowMs))
   }
 
+  /** A request, also one that is denied, finds that what was counted more than a period ahead counts in the clock's. */
+  see(at: number, label: number, lengthMs: number): void {
+    if (this.#label - at <= lengthMs) return
+    for (const entry of this.#entries) if (entry.label === this.#label) entry.label = label
+    this.#label = label
+  }
+
   admit(limit: MetLimit, at: number, label: number, lengthMs: number, isCertain: boolean, hold?: { id: string; expiresAt: number }): number {
-    // More than a period ahead of a clock that was set back: what was counted there counts in the clock's period.
-    if (this.#label - at > lengthMs) {
-      for (const entry of this.#entries) if (entry.label === this.#label) entry.label = label
+    if (label > this.#label) {
+      // A period that is over is history, also if the clock comes back to it.
+      if (limit.kind === 'quota') this.#drop((entry) => entry.label < label)
       this.#label = label
     }
-    this.#label = Math.max(this.#label, label)
+    this.#endAt = this.#label + lengthMs
     const isHeld = isHeldKind(limit.kind)
     if (limit.kind === 'concurrency' && !hold) return this.#label
     if (limit.kind === 'tokenBucket' && isCertain) this.#take(limit, at, limit.amount)
@@ -73,12 +83,13 @@ export class Counter {
     return this.#label
   }
 
-  commit(limit: MetLimit, id: string, at: number, label: number, actual: number): void {
+  /** @param isCertain whether the period that it was reserved in is one of this counter's. */
+  commit(limit: MetLimit, id: string, at: number, label: number, actual: number, isCertain: boolean): void {
     const isKept = limit.kind === 'quota' || limit.kind === 'capacity'
     if (isHeldKind(limit.kind)) this.#drop((entry) => entry.id === id)
-    if (limit.kind === 'quota' && label < this.#label) return
-    if (limit.kind === 'quota') this.#label = label
-    if (isKept) this.#entries.push({ id, at, amount: actual, label: limit.kind === 'quota' ? this.#label : 0, until: null, isCertain: true, isExtra: false })
+    if (limit.kind === 'quota' && isCertain && label < this.#label) return
+    if (limit.kind === 'quota' && isCertain) this.#label = label
+    if (isKept) this.#entries.push({ id, at, amount: actual, label: limit.kind !== 'quota' ? 0 : isCertain ? this.#label : ANY_LABEL, until: null, isCertain, isExtra: false })
     else if (limit.kind !== 'cooldown' && limit.kind !== 'concurrency' && actual > limit.amount) {
       if (limit.kind === 'tokenBucket') this.#take(limit, at, actual - limit.amount)
       this.#entries.push({ id, at, amount: actual - limit.amount, label: 0, until: null, isCertain: true, isExtra: true })
@@ -101,8 +112,8 @@ export class Counter {
     this.#isStepped = true
   }
 
-  extend(id: string, until: number): void {
-    for (const entry of this.#entries) if (entry.id === id && entry.until !== null) entry.until = Math.max(entry.until, until)
+  extend(id: string, at: number, until: number): void {
+    for (const entry of this.#entries) if (entry.id === id && entry.until !== null && until > entry.until) Object.assign(entry, { at, until })
   }
 
   /** The clock was `from` and is `to`, earlier. */
@@ -112,6 +123,7 @@ export class Counter {
       this.#flow(limit, from)
       this.#levelAt = to
     }
+    if (limit.kind === 'quota' && this.#endAt <= from) this.#drop(() => true)
     this.#drop(({ at, until }) => (until !== null ? until <= from : windowMs > 0 && at <= from - windowMs))
     for (const entry of this.#entries) {
       if (entry.at <= to) continue
@@ -125,7 +137,7 @@ export class Counter {
     const { windowMs } = limit
     switch (limit.kind) {
       case 'quota':
-        return boundsOf(this.#entries.filter((entry) => entry.label === label), at)
+        return boundsOf(this.#entries.filter((entry) => entry.label === label || entry.label === ANY_LABEL), at)
       case 'concurrency':
       case 'capacity':
         return boundsOf(this.#entries, at)

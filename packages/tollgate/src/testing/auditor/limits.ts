@@ -1,3 +1,4 @@
+import { normalise } from '../../content/normalise.ts'
 import { durationMs } from '../../define/duration.ts'
 import type { LimitDefinition, LimitKind } from '../../define/limits.ts'
 import type { PlanDefinition } from '../../define/plans.ts'
@@ -12,6 +13,7 @@ export interface MetLimit {
   readonly key: string
   readonly max: number
   readonly amount: number
+  /** `''` where it counts what happens, not how much of it. */
   readonly meter: string
   readonly weight: number
   /** 0 where there is no window. */
@@ -25,7 +27,8 @@ export function metLimits(planId: string, plan: PlanDefinition, request: Tollgat
     if (definition.kind === 'duplicates' && request.content === undefined) return []
     if (definition.kind === 'capacity' && request.current?.[name] !== undefined) return []
     const per = (definition.per ?? []).map((dimension) => `${dimension}=${JSON.stringify(valueOf(dimension, request))}`)
-    const content = definition.kind === 'duplicates' ? [request.content!] : []
+    // Which texts are the same is what content/ says, and tests; how often they come is counted here.
+    const content = definition.kind === 'duplicates' ? [normalise(request.content!)] : []
     return [metLimit(planId, name, definition, [...per, ...content].join(), request)]
   })
 }
@@ -58,7 +61,7 @@ function metLimit(planId: string, name: string, definition: LimitDefinition, par
   const per = 'per' in definition ? (definition.per ?? []) : []
   const exact = definition.kind === 'slidingWindow' && definition.exact === true
   const key = JSON.stringify([set, name, definition.kind, exact, period, per, partition])
-  return { name, kind: definition.kind, definition, key, max: maxOf(definition), amount: isMetered ? asked * weight : 1, meter, weight, windowMs }
+  return { name, kind: definition.kind, definition, key, max: maxOf(definition), amount: isMetered ? asked * weight : 1, meter: isMetered ? meter : '', weight, windowMs }
 }
 
 function maxOf(d: LimitDefinition): number {

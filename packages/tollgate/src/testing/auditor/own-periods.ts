@@ -35,6 +35,11 @@ export class OwnPeriods {
     this.#starts.set(subject, (this.#starts.get(subject) ?? 0) + 1)
   }
 
+  /** Changes with every restart. */
+  start(subject: string): number {
+    return this.#starts.get(subject) ?? 0
+  }
+
   at(subject: string, key: string, at: number): AuditPeriod | undefined {
     const known = this.#ends.get(this.#id(subject, key))
     const next = known?.ends.findIndex((end) => end > at) ?? -1
@@ -46,7 +51,7 @@ export class OwnPeriods {
   }
 
   #id(subject: string, key: string): string {
-    return `${subject} ${this.#starts.get(subject) ?? 0} ${key}`
+    return `${subject} ${this.start(subject)} ${key}`
   }
 }
 

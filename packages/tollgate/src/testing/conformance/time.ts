@@ -70,6 +70,37 @@ export const time: Scenarios = {
     }
   },
 
+  'a window that a step back moved off the grid is followed by the next without overlap': async (f) => {
+    const full = fixedWindow({ amount: 10 })
+    await f.admits(full)
+    f.clock.set(START_AT - 55_000)
+    await f.denies(fixedWindow())
+    // Its window lasts until 5 s past the minute, and so does the one after it.
+    f.clock.set(START_AT + 5000)
+    await f.admits(full)
+    for (const at of [START_AT + 60_000, START_AT + 64_999]) {
+      f.clock.set(at)
+      await f.denies(fixedWindow())
+    }
+    f.clock.advance(1)
+    await f.admits(full)
+    f.clock.advance(5 * 60_000)
+    equal((await f.admits(full))[0]!.resetAt, START_AT + 7 * 60_000)
+  },
+
+  'what had left a log before the clock was set back does not come back': async (f) => {
+    await f.admits(slidingLog({ amount: 3 }))
+    await f.admits(slidingLog({ amount: 3, partition: 'once' }))
+    for (const seconds of [1, 2, 70, 71]) {
+      f.clock.set(START_AT + seconds * 1000)
+      await f.admits(slidingLog())
+    }
+    f.clock.set(START_AT + 2000)
+    await f.uses(2, slidingLog())
+    // Here nothing came after: it counts again, as the clock says it should.
+    await f.uses(3, slidingLog({ partition: 'once' }))
+  },
+
   'a quota that was counted in a later period stays in it': async (f) => {
     f.clock.advance(HOUR_MS)
     await f.admits(quotaOfHour(1, { amount: 10 }))

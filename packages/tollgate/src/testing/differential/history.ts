@@ -1,4 +1,4 @@
-import fc, { type Arbitrary } from 'fast-check'
+import * as fc from 'fast-check'
 import { CellKind } from '../../decide/charge.ts'
 
 /** A limit of a history's plans: the two plans share its cell and may differ in how much they allow. */
@@ -38,7 +38,7 @@ const kind = fc.constantFrom<CellKind>(
   ...[CellKind.cooldown, CellKind.concurrency, CellKind.capacity, CellKind.stated, CellKind.anchor],
 )
 
-const limitShape: Arbitrary<LimitShape> = fc.record({
+const limitShape: fc.Arbitrary<LimitShape> = fc.record({
   kind,
   windowMs,
   refill: fc.integer({ min: 1, max: 5 }),
@@ -50,7 +50,7 @@ const limitShape: Arbitrary<LimitShape> = fc.record({
 const subject = fc.integer({ min: 0, max: 1 })
 const ttlMs = fc.constantFrom(1, 5, 10, 100, 1500, MINUTE_MS, DAY_MS)
 
-const ask: Arbitrary<Step> = fc.record({
+const ask: fc.Arbitrary<Step> = fc.record({
   step: fc.constant('ask' as const),
   action: fc.constantFrom('consume' as const, 'consume' as const, 'reserve' as const, 'reserve' as const, 'check' as const),
   subject,
@@ -62,7 +62,7 @@ const ask: Arbitrary<Step> = fc.record({
   ttlMs,
 })
 
-const settle: Arbitrary<Step> = fc.record({
+const settle: fc.Arbitrary<Step> = fc.record({
   step: fc.constant('settle' as const),
   action: fc.constantFrom('commit' as const, 'commit' as const, 'release' as const, 'release' as const, 'undo' as const, 'extend' as const),
   which: fc.nat(7),
@@ -70,11 +70,11 @@ const settle: Arbitrary<Step> = fc.record({
   ttlMs,
 })
 
-const edge: Arbitrary<Step> = fc.record({ step: fc.constant('edge' as const), edge: fc.nat(5), offsetMs: fc.constantFrom(-1 as const, -1 as const, 0 as const, 0 as const, 1 as const) })
-const wait: Arbitrary<Step> = fc.record({ step: fc.constant('wait' as const), ms: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(500, 1000, 4096, 61_000, 700_000, DAY_MS, 30 * DAY_MS)) })
-const back: Arbitrary<Step> = fc.record({ step: fc.constant('back' as const), ms: fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constantFrom(1000, 59_000, 3_600_000, DAY_MS + 1, 366 * DAY_MS)) })
+const edge: fc.Arbitrary<Step> = fc.record({ step: fc.constant('edge' as const), edge: fc.nat(5), offsetMs: fc.constantFrom(-1 as const, -1 as const, 0 as const, 0 as const, 1 as const) })
+const wait: fc.Arbitrary<Step> = fc.record({ step: fc.constant('wait' as const), ms: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(500, 1000, 4096, 61_000, 700_000, DAY_MS, 30 * DAY_MS)) })
+const back: fc.Arbitrary<Step> = fc.record({ step: fc.constant('back' as const), ms: fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constantFrom(1000, 59_000, 3_600_000, DAY_MS + 1, 366 * DAY_MS)) })
 
-const step: Arbitrary<Step> = fc.oneof(
+const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: ask },
   { weight: 5, arbitrary: settle },
   { weight: 6, arbitrary: edge },
@@ -85,7 +85,7 @@ const step: Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ step: fc.constant('change' as const), limit: fc.nat(4), max }) },
 )
 
-export const histories: Arbitrary<History> = fc.record({
+export const histories: fc.Arbitrary<History> = fc.record({
   limits: fc.array(limitShape, { minLength: 1, maxLength: 5 }),
   steps: fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }),
 })

@@ -137,7 +137,7 @@ export class Play {
       deepStrictEqual(theirs, ours)
     } catch (error) {
       const { message } = error as Error
-      throw new Error(`${[...this.lines, `${what}:`].join('\n')}\nthe store (+ actual) and the reference (- expected) differ:\n${message.split('\n').slice(1).join('\n')}`)
+      throw new Error(`${[...this.lines, `${what}:`].join('\n')}\nthe store (+ actual) and the reference (- expected) differ:\n${message.split('\n').slice(1).join('\n')}`, { cause: error })
     }
   }
 

@@ -25,6 +25,8 @@ export class ReferenceStore implements CounterStore {
   readonly name = 'reference'
   readonly #subjects = new Map<string, Subject>()
   readonly #reservations = new Map<string, StoredReservation>()
+  /** Ids of reservations whose units of capacity were forgotten by a reset: released, they give nothing back. */
+  readonly #disowned = new Map<string, Set<string>>()
 
   decide({ subject, plan, charges, now, action, reservation }: DecideCommand): Outcome {
     const known = this.#subject(subject)
@@ -52,7 +54,9 @@ export class ReferenceStore implements CounterStore {
     if (!reservation || isForgotten(reservation, now)) return { result: 'unknown' }
     const subject = this.#subject(reservation.subject)
     if (action === 'release' && isStanding(reservation)) {
-      for (const c of reservation.charges) if (c.kind === CellKind.capacity) this.#cell(subject, c).entries.push(entryOf('given', now, c, c.amount))
+      for (const c of reservation.charges) {
+        if (c.kind === CellKind.capacity && !this.#disowned.get(id)?.has(c.cell)) this.#cell(subject, c).entries.push(entryOf('given', now, c, c.amount))
+      }
       return this.#settled(reservation, { status: 'released', settledAt: now })
     }
     if (reservation.status !== 'open') return { result: 'settled-before', reservation }
@@ -88,8 +92,17 @@ export class ReferenceStore implements CounterStore {
 
   reset(subject: string, cells: readonly string[] | null): void {
     const known = this.#subject(subject)
-    if (cells === null) known.anchorAt = undefined
     for (const [key, { charge }] of known.cells) if (cells === null || cells.includes(charge.cell)) known.cells.delete(key)
+    for (const reservation of this.#reservations.values()) {
+      if (reservation.subject !== subject || reservation.status !== 'committed') continue
+      const gone = reservation.charges.map(({ cell }) => cell).filter((cell) => cells === null || cells.includes(cell))
+      this.#disowned.set(reservation.id, new Set([...(this.#disowned.get(reservation.id) ?? []), ...gone]))
+    }
+  }
+
+  erase(subject: string): void {
+    this.reset(subject, null)
+    this.#subject(subject).anchorAt = undefined
   }
 
   lastPlan(subject: string): string | undefined {

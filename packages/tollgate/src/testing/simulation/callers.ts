@@ -1,4 +1,4 @@
-import type { Tollgate } from '../../engine/tollgate.ts'
+import type { Tollgate } from '../../index.ts'
 import type { Decision, Settlement, TollgateRequest } from '../../engine/types.ts'
 import type { Random } from '../random.ts'
 import type { Call } from './recorder.ts'

@@ -56,14 +56,15 @@ export function faultyStore(inner: CounterStore, clock: Clock, random: Random, f
     // Commands are copied: the engine uses theirs again. Time is the store's own, when the command arrives.
     decide(command) {
       const copy: DecideCommand = { ...command, charges: command.charges.map((c) => ({ ...c })) }
-      return send(async () => keptOutcome(await inner.decide({ ...copy, now: clock.now() })))
+      return send(() => mapped(inner.decide({ ...copy, now: clock.now() }), keptOutcome))
     },
     settle(command) {
       const copy: SettleCommand = { ...command }
-      return send(async () => keptSettlement(await inner.settle({ ...copy, now: clock.now() })), true)
+      return send(() => mapped(inner.settle({ ...copy, now: clock.now() }), keptSettlement), true)
     },
     usage: (command) => send(() => inner.usage({ ...command, now: clock.now() })),
     reset: (subject, cells) => send(() => inner.reset(subject, cells)),
+    erase: (subject) => send(() => inner.erase(subject)),
     lastPlan: (subject) => send(() => inner.lastPlan(subject)),
     knownAnchor: (subject) => inner.knownAnchor(subject),
     // The inner store outlives this process.
@@ -72,4 +73,9 @@ export function faultyStore(inner: CounterStore, clock: Clock, random: Random, f
       isConnected = false
     },
   }
+}
+
+/** At once where it can be: a store in this process uses its answer again with the next call. */
+function mapped<T>(answer: MaybePromise<T>, copy: (value: T) => T): MaybePromise<T> {
+  return answer instanceof Promise ? answer.then(copy) : copy(answer)
 }

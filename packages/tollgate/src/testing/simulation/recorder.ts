@@ -95,6 +95,7 @@ export class Recorder {
           if (reset) this.#effects.push(() => ({ type: 'reset', at, ...reset }))
         })
       },
+      erase: (subject) => inner.erase(subject),
       lastPlan: (subject) => inner.lastPlan(subject),
       knownAnchor: (subject) => inner.knownAnchor(subject),
       close: () => inner.close(),

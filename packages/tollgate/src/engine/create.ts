@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto'
+import { Catalog, type PlanSet } from '../compile/catalog.ts'
+import { createDigester } from '../content/digest.ts'
+import type { MatchedOperations, NamesOf } from '../define/names.ts'
+import type { Operations, Plans } from '../define/plans.ts'
+import { invalidDefinition } from '../errors/index.ts'
+import { createMessages, type Locale, type MessageOverrides, negotiateLocale } from '../messages/index.ts'
+import { MemoryStore } from '../stores/memory/index.ts'
+import type { CounterStore } from '../stores/store.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { Engine, newReservationId } from './engine.ts'
+import { validateOptions } from './options.ts'
+import { ENFORCED, type Rollout, validateRollout } from './rollout.ts'
+import { MemorySubjects, type SubjectStore } from './subjects.ts'
+import { Tollgate } from './tollgate.ts'
+
+export interface TollgateOptions<P extends Plans, O extends Operations> {
+  plans: P
+  /** What can be asked for. When given, a request for anything else is an error. */
+  operations?: O & MatchedOperations<P>
+  /** For subjects without a stored plan: one plan, or one per kind of subject (`{ ip: 'per-ip', '*': 'free' }`). */
+  defaultPlan?: (keyof P & string) | Readonly<Record<string, keyof P & string>>
+}
+
+export interface CommonOptions {
+  /** Keeps this engine's subjects apart from others' in a shared store: 1 … 64 characters. Default `default`. */
+  namespace?: string
+  /** Default: counters in this process's memory. */
+  store?: CounterStore
+  subjects?: SubjectStore
+  clock?: Clock | (() => number)
+  /** Keys the digests of the duplicate guard: at least 16 bytes. Default `TOLLGATE_SECRET`, else random. */
+  secret?: string | Uint8Array
+  /** Language of messages where the request names none. Default `en`. */
+  locale?: Locale
+  messages?: MessageOverrides
+  rollout?: Rollout
+  /** Deadline of a call to a remote store: an integer 1 … 60,000 ms. Default 50. */
+  storeTimeoutMs?: number
+  /** Calls to a remote store under way at a time: an integer 1 … 1,000,000. Default 10,000. */
+  maxInFlight?: number
+  /** Idempotency keys remembered at a time: an integer 1 … 10,000,000. Default 100,000. */
+  maxReceipts?: number
+  /** Share of each limit that this process admits by itself while the store is down, above 0 and up to 1. Default 1. */
+  localShare?: number
+  /** Makes the ids of reservations: never the same twice in one store. Default random; a simulation makes its own. */
+  newId?: () => string
+}
+
+/** Every option there is, as they come at run time: `plans` or `planSets`. */
+export interface AnyOptions extends CommonOptions {
+  plans?: Plans
+  operations?: Operations
+  planSets?: readonly PlanSet[]
+  defaultPlan?: string | Readonly<Record<string, string>>
+}
+
+/** An engine for several sets of plans: `virtual-worlds/free`. */
+export function createTollgate(options: { planSets: readonly PlanSet[]; defaultPlan?: string | Readonly<Record<string, string>> } & CommonOptions): Tollgate
+// Last, because the compiler's errors are about the last: they name what is misspelt in it.
+/** An engine for one set of plans, whose names are checked when your code is compiled. */
+export function createTollgate<const P extends Plans, const O extends Operations = Record<never, never>>(options: TollgateOptions<P, O> & CommonOptions): Tollgate<NamesOf<P, O>>
+export function createTollgate(unchecked: AnyOptions): Tollgate {
+  const options = validateOptions(unchecked)
+  const { namespace = 'default', locale = 'en', secret = process.env.TOLLGATE_SECRET ?? randomBytes(32) } = options
+  const catalog = catalogOf(options)
+  const engine = new Engine({
+    catalog,
+    store: options.store ?? new MemoryStore(),
+    subjects: options.subjects ?? new MemorySubjects(),
+    clock: typeof options.clock === 'function' ? { ...systemClock, now: options.clock } : (options.clock ?? systemClock),
+    digest: createDigester(secret),
+    message: createMessages(options.messages),
+    localeOf: (wanted) => (wanted === undefined ? locale : negotiateLocale(wanted, locale)),
+    defaultPlanOf: defaultPlans(options.defaultPlan, catalog),
+    // A store of the engine's own holds nobody else's subjects.
+    keyPrefix: options.store ? `${namespace}\0` : '',
+    secret,
+    newId: options.newId ?? newReservationId,
+    rollout: options.rollout ? validateRollout(options.rollout) : ENFORCED,
+    storeTimeoutMs: options.storeTimeoutMs ?? 50,
+    maxInFlight: options.maxInFlight ?? 10_000,
+    maxReceipts: options.maxReceipts ?? 100_000,
+    localShare: options.localShare ?? 1,
+  })
+  return new Tollgate(engine)
+}
+
+function catalogOf({ plans, operations, planSets }: AnyOptions): Catalog {
+  if (!planSets) return new Catalog([{ name: 'default', plans: plans!, ...(operations && { operations }) }], true)
+  if (plans) throw invalidDefinition('plans', 'is given beside planSets; use one of the two')
+  if (operations) throw invalidDefinition('operations', 'is given beside planSets; give each plan set its own')
+  return new Catalog(planSets, false)
+}
+
+function defaultPlans(option: AnyOptions['defaultPlan'], catalog: Catalog): (subject: string) => string | undefined {
+  if (option === undefined) return () => undefined
+  const plans = typeof option === 'string' ? { '*': option } : option
+  for (const name of Object.values(plans)) catalog.find(name)
+  if (Object.keys(plans).length === 1 && '*' in plans) return () => plans['*']
+  const byKind = new Map(Object.entries(plans))
+  return (subject) => byKind.get(subject.slice(0, Math.max(0, subject.indexOf(':')))) ?? byKind.get('*')
+}

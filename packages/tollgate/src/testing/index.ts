@@ -1,0 +1,11 @@
+/**
+ * What Tollgate is tested with, for stores, engines and plans of your own. Works with any test runner; the model-based
+ * suite (`differential`) needs the package `fast-check`.
+ */
+export { chargeOf, type ChargeFacts, digestOf } from './charges.ts'
+export { type ControlledClock, controlledClock } from './clock.ts'
+export { type MakeStore, storeConformance, type TestRunner } from './conformance/index.ts'
+export { differential, type DifferentialOptions } from './differential/index.ts'
+export { type Asked, type KeptOutcome, StoreDriver } from './driver.ts'
+export { Random } from './random.ts'
+export { ReferenceStore } from './reference/store.ts'

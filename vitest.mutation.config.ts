@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config'
+import everything from './vitest.config.ts'
+
+/** What `npm run mutate` runs for each mutant: the tests beside the code, and the suite that holds stores to the kernel. */
+export default defineConfig({
+  ...everything,
+  test: {
+    ...everything.test,
+    include: ['packages/tollgate/src/decide/**/*.test.ts', 'packages/tollgate/src/compile/**/*.test.ts', 'packages/tollgate/src/testing/conformance/*.test.ts'],
+  },
+})
