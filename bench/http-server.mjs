@@ -1,50 +1,58 @@
-/** `node http-server.mjs FRAMEWORK bare|peer|ours`: a server that answers `ok`; says its port. */
+/** `node http-server.mjs FRAMEWORK bare|peer|ours`: answers `GET /`; says its port, and on request what CPU it has used. */
 import { serve } from '@hono/node-server'
-import rateLimit from '@fastify/rate-limit'
+import fastifyRateLimit from '@fastify/rate-limit'
 import express from 'express'
 import { rateLimit as expressRateLimit } from 'express-rate-limit'
-import fastify from 'fastify'
+import { fastify } from 'fastify'
 import { Hono } from 'hono'
-import { rateLimiter } from 'hono-rate-limiter'
+import { rateLimiter as honoRateLimiter } from 'hono-rate-limiter'
 import { createTollgate } from 'tollgate'
-import { tollgate as forExpress } from 'tollgate/express'
-import { tollgate as forFastify } from 'tollgate/fastify'
-import { tollgate as forHono } from 'tollgate/hono'
+import { tollgate as tollgateExpress } from 'tollgate/express'
+import { tollgate as tollgateFastify } from 'tollgate/fastify'
+import { tollgate as tollgateHono } from 'tollgate/hono'
 import { messageOf, PLENTY, plans } from './plans.mjs'
 
-const [framework, what] = process.argv.slice(2)
-const engine = createTollgate({ plans, secret: 'the secret of a benchmark' })
-const MINUTE_MS = 60_000
-const USER = 'user:1'
+const [framework, limited] = process.argv.slice(2)
 
+const ANSWER = { answer: 'ok' }
+const DAY_MS = 86_400_000
+const engine = createTollgate({ plans, secret: 'the secret of a benchmark' })
+
+/** Everybody is who the header says, the same in all; apart from that and the limit, each is as it comes. */
 const servers = {
-  async hono() {
+  hono() {
     const app = new Hono()
-    if (what === 'peer') app.use(rateLimiter({ windowMs: MINUTE_MS, limit: PLENTY, standardHeaders: 'draft-7', keyGenerator: () => USER }))
-    if (what === 'ours') app.use(forHono(engine, { request: () => messageOf(USER) }))
-    app.get('/', (c) => c.text('ok'))
+    const userOf = (c) => c.req.header('x-user')
+    if (limited === 'peer') app.use(honoRateLimiter({ windowMs: DAY_MS, limit: PLENTY, keyGenerator: userOf }))
+    if (limited === 'ours') app.use(tollgateHono(engine, { request: (c) => messageOf(userOf(c)) }))
+    app.get('/', (c) => c.json(ANSWER))
     return new Promise((resolve) => serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => resolve(port)))
   },
+
   async fastify() {
     const app = fastify()
-    if (what === 'peer') await app.register(rateLimit, { max: PLENTY, timeWindow: MINUTE_MS, keyGenerator: () => USER })
-    if (what === 'ours') app.register(forFastify(engine, { request: () => messageOf(USER) }))
-    app.get('/', async () => 'ok')
+    const userOf = (request) => request.headers['x-user']
+    // By default it keeps 5,000 users and evicts the rest, which would spare it work.
+    if (limited === 'peer') await app.register(fastifyRateLimit, { max: PLENTY, timeWindow: DAY_MS, keyGenerator: userOf, cache: 1_000_000 })
+    if (limited === 'ours') await app.register(tollgateFastify(engine, { request: (request) => messageOf(userOf(request)) }))
+    app.get('/', async () => ANSWER)
     await app.listen({ port: 0, host: '127.0.0.1' })
     return app.server.address().port
   },
-  async express() {
+
+  express() {
     const app = express()
-    if (what === 'peer') app.use(expressRateLimit({ windowMs: MINUTE_MS, limit: PLENTY, standardHeaders: 'draft-7', legacyHeaders: true, keyGenerator: () => USER }))
-    if (what === 'ours') app.use(forExpress(engine, { request: () => messageOf(USER) }))
-    app.get('/', (_request, response) => response.send('ok'))
+    const userOf = (request) => request.headers['x-user']
+    if (limited === 'peer') app.use(expressRateLimit({ windowMs: DAY_MS, limit: PLENTY, keyGenerator: userOf }))
+    if (limited === 'ours') app.use(tollgateExpress(engine, { request: (request) => messageOf(userOf(request)) }))
+    app.get('/', (_request, response) => response.json(ANSWER))
     return new Promise((resolve) => {
       const server = app.listen(0, '127.0.0.1', () => resolve(server.address().port))
     })
   },
 }
 
-const port = await servers[framework]()
-process.stdout.write(`${port}\n`)
-process.stdin.resume()
-process.stdin.on('end', () => process.exit(0))
+process.send({ port: await servers[framework]() })
+process.on('message', () => process.send({ cpu: process.cpuUsage() }))
+// Ends with its parent, whatever becomes of that.
+process.on('disconnect', () => process.exit(0))

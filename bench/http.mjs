@@ -1,56 +1,109 @@
-/** (c) What six limits and their headers add to a request, against what each framework's own single limit adds. */
-import { spawn } from 'node:child_process'
+/** (c) What limits add to a request over HTTP: each framework bare, with its own limiter's one limit, with our six. */
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import net from 'node:net'
+import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { interleave, median } from './measure.mjs'
 
-const FRAMEWORKS = ['hono', 'fastify', 'express']
-const WHATS = ['bare', 'peer', 'ours']
-const ROUNDS = 9
-const CONNECTIONS = 32
-const ROUND_MS = 700
-const PEERS = { hono: 'hono-rate-limiter', fastify: '@fastify/rate-limit', express: 'express-rate-limit' }
+const PEERS = { fastify: '@fastify/rate-limit', hono: 'hono-rate-limiter', express: 'express-rate-limit' }
+const LIMITED = ['bare', 'peer', 'ours']
+const ROUNDS = 25
+const ROUND_MS = 400
+const USERS = 10_000
+/** Enough that the server, on a core of its own, is never idle. */
+const CONNECTIONS = 8
+const PIPELINED = 8
 
 export async function http() {
   const rows = []
   const goals = []
-  for (const framework of FRAMEWORKS) {
-    const servers = await Promise.all(WHATS.map(async (what) => ({ name: what, ...(await start(framework, what)) })))
-    const rates = await interleave(servers, { rounds: ROUNDS, warmUps: 2, measure: ({ port }) => load(port) })
-    for (const { child } of servers) child.stdin.end()
-    const added = (what) => median(rates[what].map((rate, round) => 1e6 / rate - 1e6 / rates.bare[round]))
-    rows.push([framework, Math.round(median(rates.bare)), `${added('peer').toFixed(1)} (${PEERS[framework]}, one limit)`, added('ours').toFixed(1)])
-    goals.push({ what: `${framework}: µs added by six limits, against ${PEERS[framework]}'s one`, goal: 1, is: added('ours') / added('peer') })
+  for (const framework of Object.keys(PEERS)) {
+    const { rates, cpu } = await measure(framework)
+    const added = (limited, samples) => median(samples[limited].map((value, round) => value - samples.bare[round]))
+    const wall = Object.fromEntries(LIMITED.map((limited) => [limited, rates[limited].map((rate) => 1e6 / rate)]))
+    for (const limited of LIMITED) {
+      const name = { bare: framework, peer: `${framework} with ${PEERS[framework]}, one limit`, ours: `${framework} with tollgate, six limits` }[limited]
+      const isBare = limited === 'bare'
+      rows.push([name, Math.round(median(rates[limited])), isBare ? null : round1(added(limited, wall)), isBare ? null : round1(added(limited, cpu))])
+    }
+    goals.push({ what: `time that six limits add to ${framework}, against one of ${PEERS[framework]}`, goal: 1, is: added('ours', wall) / added('peer', wall) })
+    goals.push({ what: 'the same, in CPU time of the server', goal: 1, is: added('ours', cpu) / added('peer', cpu) })
   }
-  return { columns: ['HTTP', 'bare req/s', 'µs added by the peer', 'µs added by six limits'], rows, goals, facts: [] }
+  return { columns: ['HTTP', 'requests/s', 'µs added', 'µs of CPU added'], rows, goals, facts: [] }
 }
 
-async function start(framework, what) {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('http-server.mjs', import.meta.url)), framework, what], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, NODE_ENV: 'production' } })
-  const [line] = await once(child.stdout, 'data')
-  return { child, port: Number(String(line)) }
+const round1 = (value) => Math.round(value * 10) / 10
+
+/** The three servers of a framework stand side by side and are asked in turn. */
+async function measure(framework) {
+  const servers = await Promise.all(LIMITED.map((name) => start(framework, name)))
+  try {
+    const results = await interleave(servers, { rounds: ROUNDS, warmUps: 4, measure: load })
+    const pick = (what) => Object.fromEntries(LIMITED.map((name) => [name, results[name].map((result) => result[what])]))
+    return { rates: pick('rate'), cpu: pick('cpuMicroseconds') }
+  } finally {
+    for (const { child } of servers) child.disconnect()
+  }
 }
 
-/** Requests a second over connections that are kept, each with one request under way. Loopback only, for a bounded time. */
-async function load(port) {
-  let count = 0
-  let isOver = false
+async function start(framework, name) {
+  const child = fork(fileURLToPath(new URL('http-server.mjs', import.meta.url)), [framework, name])
+  const [{ port }] = await once(child, 'message')
+  return { name, child, port }
+}
+
+/** Requests for a while, over connections that stay open. */
+async function load({ child, port }) {
+  const cpuBefore = await cpuOf(child)
   const startedAt = performance.now()
-  const request = Buffer.from('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-  const connections = Array.from({ length: CONNECTIONS }, () => {
-    const socket = net.connect(port, '127.0.0.1', () => socket.write(request))
+  const endsAt = startedAt + ROUND_MS
+  const counts = await Promise.all(Array.from({ length: CONNECTIONS }, (_, i) => ask(port, i, endsAt)))
+  const seconds = (performance.now() - startedAt) / 1000
+  const requests = counts.reduce((a, b) => a + b)
+  return { rate: requests / seconds, cpuMicroseconds: (await cpuOf(child) - cpuBefore) / requests }
+}
+
+async function cpuOf(child) {
+  child.send('cpu')
+  const [{ cpu }] = await once(child, 'message')
+  return cpu.user + cpu.system
+}
+
+/** Batches of requests as written to the socket: a few users each, all of them in turn. */
+const batches = Array.from({ length: USERS / PIPELINED }, (_, batch) =>
+  Buffer.from(Array.from({ length: PIPELINED }, (_, i) => `GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nx-user: user:${batch * PIPELINED + i}\r\n\r\n`).join('')),
+)
+let nextBatch = 0
+
+const STATUS_LINE = Buffer.from('HTTP/1.1 ')
+const OK = Buffer.from('200')
+
+/** A batch is sent when all of the one before it has been answered. Resolves to the number of answers. */
+function ask(port, _connection, endsAt) {
+  return new Promise((resolve, reject) => {
+    let answered = 0
+    let awaited = 0
+    let rest = Buffer.alloc(0)
+    const send = () => {
+      if (performance.now() >= endsAt) return socket.destroy()
+      awaited += PIPELINED
+      socket.write(batches[nextBatch++ % batches.length])
+    }
+    const socket = connect(port, '127.0.0.1', send)
     socket.setNoDelay(true)
-    // Bodies are two bytes, so an answer is one chunk that ends with them.
-    socket.on('data', () => {
-      count++
-      if (!isOver) socket.write(request)
+    socket.on('data', (chunk) => {
+      const data = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk
+      let from = 0
+      for (let at = data.indexOf(STATUS_LINE); at >= 0 && at + 12 <= data.length; at = data.indexOf(STATUS_LINE, from)) {
+        if (data.compare(OK, 0, 3, at + 9, at + 12) !== 0) return socket.destroy(new Error(`port ${port} answered ${data.toString('latin1', at, at + 200)}`))
+        answered++
+        from = at + 12
+      }
+      // A status line can be cut in two.
+      rest = data.subarray(Math.max(from, data.length - 11))
+      if (answered === awaited) send()
     })
-    return socket
+    socket.on('error', reject)
+    socket.on('close', () => resolve(answered))
   })
-  await new Promise((resolve) => setTimeout(resolve, ROUND_MS))
-  const rate = count / ((performance.now() - startedAt) / 1000)
-  isOver = true
-  connections.forEach((socket) => socket.destroy())
-  return rate
 }

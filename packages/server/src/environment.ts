@@ -18,7 +18,7 @@ const MIN_KEY_LENGTH = 16
 
 /** @throws StartupError that names the variable and the fix. */
 export function settingsOf(env: Readonly<Record<string, string | undefined>>): Settings {
-  const isDemo = env['TOLLGATE_DEMO'] === '1'
+  const isDemo = isDemoOf(given(env, 'TOLLGATE_DEMO'))
   const adminKey = given(env, 'TOLLGATE_ADMIN_KEY') ?? (isDemo ? DEMO_KEY : undefined)
   if (!isDemo && adminKey !== undefined && (adminKey.length < MIN_KEY_LENGTH || adminKey === DEMO_KEY)) {
     throw new StartupError(`TOLLGATE_ADMIN_KEY is too easy to guess: use at least ${MIN_KEY_LENGTH} random characters, such as those of: openssl rand -base64 32`)
@@ -36,6 +36,13 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
       ...(isDemo && { demo: demoOf(env) }),
     },
   }
+}
+
+/** Whoever writes something else may mean either: a server that guesses would open its doors, or say nothing of the demo. */
+function isDemoOf(value: string | undefined): boolean {
+  if (value === undefined || value === '0') return false
+  if (value === '1') return true
+  throw new StartupError('TOLLGATE_DEMO is neither 1 nor 0: use 1 for demo mode (TOLLGATE_DEMO=1), 0 or nothing to leave it out')
 }
 
 function demoOf(env: Readonly<Record<string, string | undefined>>): NonNullable<Exclude<ServerOptions['demo'], boolean>> {

@@ -65,18 +65,19 @@ function endOnSignal(server: TollgateServer): void {
 }
 
 function demoGreeting(url: string, { isDemoKey, options }: Settings): string {
-  const key = isDemoKey ? DEMO_KEY : '$TOLLGATE_ADMIN_KEY'
+  // In single quotes the shell would send the variable's name.
+  const authorization = isDemoKey ? `'Authorization: Bearer ${DEMO_KEY}'` : '"Authorization: Bearer $TOLLGATE_ADMIN_KEY"'
   return `
   Tollgate is ready: ${url}
 
   This is demo mode: it believes the headers X-Demo-User, X-Demo-Plan and X-Demo-Role,
   answers to this machine only, and its clock can be put forward. Not for production.
-  ${isDemoKey ? `The admin key is "${DEMO_KEY}".` : 'The admin key is the one of TOLLGATE_ADMIN_KEY.'} Keys and clock are kept in ${options.dataDir ?? 'memory'};
-  what was counted goes with the process.
+  ${isDemoKey ? `The admin key is "${DEMO_KEY}".` : 'The admin key is the one of TOLLGATE_ADMIN_KEY.'} Keys, rollout and clock
+  are kept in ${options.dataDir ?? 'memory'}; what was counted, and the plans that were stored, go with the process.
 
   Try it:
     curl -i ${url}/api/worlds/w1/message -H 'X-Demo-User: ana' -H 'Content-Type: application/json' -d '{"content":"hola"}'
-    curl -s ${url}/v1/subjects/worlds:ana/usage -H 'Authorization: Bearer ${key}'
+    curl -s ${url}/v1/subjects/worlds:ana/usage -H ${authorization}
     curl -s ${url}/demo/clock -H 'Content-Type: application/json' -d '{"advanceMs":86400000}'
 
 `

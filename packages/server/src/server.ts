@@ -77,6 +77,8 @@ export interface TollgateServer {
 
 const PRESETS: readonly PlanSet[] = [virtualWorlds, chatModels, businessChat]
 const DEFAULT_BODY_BYTES = 262_144
+/** Visible ASCII: a header cannot be relied on for more. */
+const SENDABLE = /^[!-~]+$/
 
 /** @throws StartupError in words for whoever starts it. */
 export async function createServer(options: ServerOptions = {}): Promise<TollgateServer> {
@@ -85,13 +87,15 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
   if (isDemo && process.env.NODE_ENV === 'production') throw new StartupError('Demo mode believes whoever says who they are, and does not start under NODE_ENV=production. Unset TOLLGATE_DEMO, or NODE_ENV.')
   const missing = isDemo ? PRESETS.find((preset) => !planSets.some(({ name }) => name === preset.name)) : undefined
   if (missing) throw new StartupError(`The demo needs the plan set '${missing.name}'. Add it to planSets, or leave the demo out.`)
+  const { adminKey } = options
+  if (adminKey !== undefined && !SENDABLE.test(adminKey)) throw new StartupError('The admin key holds what `Authorization: Bearer` cannot carry: white space, or characters beyond ASCII. Set TOLLGATE_ADMIN_KEY to another, for example the output of: openssl rand -base64 32')
   const folder = options.dataDir === undefined ? undefined : openFolder(options.dataDir)
   try {
     const state = folder?.state ?? memoryState()
     const secret = options.secret ?? folder?.secret() ?? randomBytes(32).toString('base64url')
     const clock = isDemo ? new DemoClock(state) : systemClock
     const metrics = new Metrics()
-    const keys = new KeyRing(state, options.adminKey)
+    const keys = new KeyRing(state, adminKey)
     const engine = (namespace: string): CommonOptions => ({ messages, ...options.engine?.(namespace) })
     const tenants = new Tenants({ planSets, engine, clock, secret, maxReceipts: options.maxReceipts ?? 100_000, state, metrics, log })
     // Made now: what is wrong with plans or secret should stop the start, not the first request.

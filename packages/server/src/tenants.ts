@@ -51,6 +51,11 @@ export class Tenants {
     tollgate.setRollout(rollout)
   }
 
+  /** A key that stops must not go on watching. */
+  endStreamsOf(keyId: string): void {
+    for (const { hub } of this.#byName.values()) hub.endOf(keyId)
+  }
+
   endStreams(): void {
     for (const { hub } of this.#byName.values()) hub.close()
   }
@@ -82,6 +87,13 @@ export async function resetSubject({ tollgate, resets, hub, clock }: Tenant, sub
   return usage
 }
 
+/** Streams end: what waits in them is of the subject, and there is no more to tell. */
+export async function eraseSubject({ tollgate, resets, hub }: Tenant, subject: string): Promise<void> {
+  await tollgate.erase(subject)
+  resets.delete(subject)
+  hub.end(subject)
+}
+
 const MAX_RESETS = 10_000
 
 /** Bounded; what is forgotten first is the oldest, and with it only a date on a page. */
@@ -92,6 +104,10 @@ class Resets {
     this.#at.delete(subject)
     if (this.#at.size >= MAX_RESETS) this.#at.delete(this.#at.keys().next().value!)
     this.#at.set(subject, at)
+  }
+
+  delete(subject: string): void {
+    this.#at.delete(subject)
   }
 
   get(subject: string): number {

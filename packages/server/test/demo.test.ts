@@ -57,6 +57,40 @@ describe('demo identity', () => {
     expect((await jsonOf(ask('GET', '/v1/subjects/worlds:ana'))).plan).toBe('virtual-worlds/ultra')
   })
 
+  it('leaves the plan that an operator stored, unless it is told another', async () => {
+    const { ask, as } = await startServer()
+    const plan = async () => (await jsonOf(ask('GET', '/v1/subjects/worlds:ana'))).plan
+    const limit = async (said?: string) => (await as('ana', said)('POST', MESSAGE, { content: 'hola' })).headers.get('X-RateLimit-Limit')
+    expect(await limit()).toBe('50')
+    // Not stored, only seen: a default must not become somebody's choice.
+    expect(await limit()).toBe('50')
+    await ask('PUT', '/v1/subjects/worlds:ana', { body: { plan: 'virtual-worlds/plus' } })
+    expect([await limit(), await plan()]).toEqual(['500', 'virtual-worlds/plus'])
+    expect([await limit('free'), await plan()]).toEqual(['50', 'virtual-worlds/free'])
+    expect([await limit(), await plan()]).toEqual(['50', 'virtual-worlds/free'])
+    // Of another set: it says nothing about worlds.
+    await ask('PUT', '/v1/subjects/worlds:ana', { body: { plan: 'PRO' } })
+    expect([await limit(), await plan()]).toEqual(['50', 'business-chat/PRO'])
+  })
+
+  it('writes nothing where usage is looked at', async () => {
+    const { ask, as } = await startServer()
+    expect(await jsonOf(as('ana', 'anonymous')('GET', '/api/usage'))).toMatchObject({ totalMessages: 0, canSendPremiumMessage: false })
+    expect(await jsonOf(as('eva', undefined, { 'X-Demo-Role': 'admin' })('GET', '/api/usage?userId=ana'))).toMatchObject({ canSendPremiumMessage: true })
+    expect((await as('eva', undefined, { 'X-Demo-Role': 'admin' })('DELETE', '/api/usage?userId=ana')).status).toBe(200)
+    expect((await ask('GET', '/v1/subjects/chat:ana')).status).toBe(404)
+    await ask('PUT', '/v1/subjects/chat:ana', { body: { plan: 'anonymous' } })
+    expect(await jsonOf(as('ana')('GET', '/api/usage'))).toMatchObject({ canSendPremiumMessage: false })
+    expect(await jsonOf(as('ana', 'user')('GET', '/api/usage'))).toMatchObject({ canSendPremiumMessage: true })
+    expect((await jsonOf(ask('GET', '/v1/subjects/chat:ana'))).plan).toBe('chat-models/anonymous')
+  })
+
+  it.each([['UTF-8', Buffer.from('josé').toString('latin1')], ['Latin-1', 'josé']])('knows a user whose name comes as %s', async (_, user) => {
+    const { ask, as } = await startServer()
+    expect((await as(user)('POST', MESSAGE, { content: 'hola' })).status).toBe(200)
+    expect((await jsonOf(ask('GET', '/v1/subjects/worlds:jos%C3%A9/usage'))).limits[0].used).toBe(1)
+  })
+
   it.each([['gold', 422], ['virtual-worlds/plus', 422], ['TRIAL', 422], ['plus', 200]])('takes short names of the route, not %s: %i', async (plan, status) => {
     const { as } = await startServer()
     const response = await as('ana', plan)('POST', MESSAGE, { content: 'hola' })
@@ -126,6 +160,57 @@ describe('worlds', () => {
     expect((await add('Lancelot')).status).toBe(200)
     expect((await jsonOf(as('ana')('POST', MESSAGE, { content: 'hola' }))).responses.map((reply: { agent: string }) => reply.agent)).toEqual(['Merlín', 'Morgana', 'Arturo'])
     for (const name of ['', '   ', 'a\u0007', 'x'.repeat(81), 5, undefined]) expect((await add(name)).status).toBe(422)
+  })
+
+  it('counts down the pause, also where spam takes longer', async () => {
+    const { as, advance } = await startServer()
+    for (let i = 0; i < 10; i++) {
+      await as('ana', 'free')('POST', MESSAGE, { content: 'hola' })
+      if (i < 9) await advance(5000)
+    }
+    const denied = await as('ana')('POST', MESSAGE, { content: 'hola' })
+    expect([denied.status, denied.headers.get('Retry-After'), (await jsonOf(denied)).retryAfter]).toEqual([429, '5', 5])
+    await advance(5000)
+    // The pause is over, and it is spam alone.
+    const spam = await as('ana')('POST', MESSAGE, { content: 'hola' })
+    expect(spam.status).toBe(429)
+    expect(Number(spam.headers.get('Retry-After'))).toBeGreaterThan(3000)
+  })
+
+  it('tells the day’s messages with the answers about agents too', async () => {
+    const { as } = await startServer()
+    const said = await as('ana')('POST', MESSAGE, { content: 'hola' })
+    const statuses = []
+    for (let i = 0; i < 4; i++) {
+      const { status, headers } = await as('ana')('POST', '/api/worlds/w1/agents', { name: `agent ${i}` })
+      statuses.push(status)
+      for (const [name, value] of [['Limit', '50'], ['Remaining', '49'], ['Reset', said.headers.get('X-RateLimit-Reset')]]) expect(headers.get(`X-RateLimit-${name}`)).toBe(value)
+      expect(headers.get('RateLimit')).toMatch(/^"agents";r=\d+$/)
+    }
+    expect(statuses).toEqual([200, 200, 200, 429])
+    const unlimited = await as('eva', 'ultra')('POST', '/api/worlds/w1/agents', { name: 'a' })
+    expect([unlimited.status, unlimited.headers.get('X-RateLimit-Limit')]).toEqual([200, null])
+  })
+
+  it('adds agents without a reservation while limits are off', async () => {
+    const { as, ask } = await startServer()
+    await ask('PUT', '/v1/rollout', { body: { mode: 'off', percent: 100 } })
+    const response = await as('ana')('POST', '/api/worlds/w1/agents', { name: 'Merlín' })
+    expect(await jsonOf(response)).toEqual({ success: true, agent: { id: null, name: 'Merlín', world: 'w1' } })
+    expect(response.headers.get('X-RateLimit-Limit')).toBe(null)
+    const { components } = await jsonOf(ask('GET', '/openapi.json'))
+    expect(components.schemas.AddedAgent.properties.agent.properties.id.type).toEqual(['string', 'null'])
+  })
+
+  it.each([[65_536, 200], [65_537, 413]])('takes content of %i characters: %i', async (length, status) => {
+    const { as } = await startServer()
+    const content = 'x'.repeat(length)
+    const chat = { messages: [{ role: 'user', content }] }
+    // Its tokens are more than a day's trial has, so for businesses the plan is one that has enough.
+    const answers = [await as('ana')('POST', MESSAGE, { content }), await as('ana')('POST', '/api/chat', { model: 'gemini-2.0-flash', ...chat }), await as('ana', 'PRO')('POST', '/api/business/b/chat', chat)]
+    expect(answers.map((answer) => answer.status)).toEqual([status, status, status])
+    if (status === 413) for (const answer of answers) expect(await jsonOf(answer)).toMatchObject({ code: 'TOO_LARGE', field: expect.stringMatching(/content$/) })
+    else await Promise.all(answers.map((answer) => answer.text()))
   })
 
   it('logs as its queries look for', async () => {

@@ -37,6 +37,8 @@ describe('errors', () => {
     [{ subject: 's', ttlMs: 86_400_001 }, [['ttlMs', 'Too big']]],
     [{ subject: 'a\0b' }, [['subject', 'NUL']]],
     ['{"subject":"s","__proto__":{"plan":"free"}}', [['__proto__', 'not a known field']]],
+    ['{"subject":"s","\\u005f_proto__":{"plan":"free"}}', [['__proto__', 'not a known field']]],
+    ['{"subject":"s","dimensions":{"_\\u005Fproto_\\u005f":"x"}}', [['__proto__', 'not a known field']]],
     ['{"subject":"s","dimensions":{"__proto__":"x"}}', [['__proto__', 'not a known field']]],
   ])('names every wrong field of %j', async (body, expected) => {
     const { ask } = await startServer()
@@ -72,12 +74,13 @@ describe('errors', () => {
     expect(lines).toContainEqual(expect.objectContaining({ level: 'error', event: 'error', instance: body.instance, stack: expect.stringContaining('hunter2') }))
   })
 
-  it('answers 503 when the engine is closed', async () => {
-    const { server, ask } = await startServer()
+  it('answers 503 when the engine is closed, and warns without a stack', async () => {
+    const { server, ask, lines } = await startServer()
     await server.close()
     const response = await ask('POST', '/v1/consume', { body: message })
     expect(response.status).toBe(503)
     expect(response.headers.get('Retry-After')).toBe('1')
+    expect(lines).toEqual([{ level: 'warn', event: 'unavailable', message: expect.any(String), method: 'POST', route: '/v1/consume', status: 503, code: 'CLOSED' }])
     expect((await ask('GET', '/readyz')).status).toBe(503)
     expect((await ask('GET', '/healthz')).status).toBe(200)
   })

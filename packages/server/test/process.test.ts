@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { settingsOf } from '../src/environment.ts'
+import { createServer, serve } from '../src/index.ts'
 import { eventually, jsonOf, temporaryFolder } from './helpers.ts'
 
 const BIN = fileURLToPath(new URL('../bin/demo.mjs', import.meta.url))
@@ -37,6 +39,29 @@ async function started(env: Record<string, string> = {}): Promise<Demo> {
   return demo
 }
 
+/** What `serve` tells people when it refuses to start: in this process, which is many times as fast. */
+async function refusalOf({ NODE_ENV, ...env }: Record<string, string>): Promise<string> {
+  if (NODE_ENV !== undefined) vi.stubEnv('NODE_ENV', NODE_ENV)
+  let output = ''
+  const told = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    output += String(text)
+    return true
+  })
+  const exitCode = process.exitCode
+  // Of a server that was made and then refused, what listens to signals stays: not in the process of the tests.
+  const signals = (['SIGINT', 'SIGTERM'] as const).map((signal) => [signal, process.listeners(signal)] as const)
+  try {
+    await serve({ log: () => {}, env: { TOLLGATE_DEMO: '1', PORT: '0', TOLLGATE_DATA_DIR: join(temporaryFolder(), 'data'), ...env } })
+    expect(process.exitCode).toBe(1)
+    return output
+  } finally {
+    process.exitCode = exitCode
+    told.mockRestore()
+    vi.unstubAllEnvs()
+    for (const [signal, before] of signals) for (const listener of process.listeners(signal)) if (!before.includes(listener)) process.off(signal, listener)
+  }
+}
+
 const ask = (url: string, key: string) => fetch(`${url}/v1/plans`, { headers: { Authorization: `Bearer ${key}` } })
 
 describe('npm start', () => {
@@ -44,12 +69,15 @@ describe('npm start', () => {
     const { output, url } = await started()
     expect(output()).toMatch(/demo mode/)
     expect(output()).toContain('"demo-admin-key"')
+    expect(output()).toMatch(/Keys, rollout and clock\s+are kept in .*; what was counted, and the plans that were stored, go with the process/)
     expect((await ask(url(), 'demo-admin-key')).status).toBe(200)
   })
 
   it('takes the key that is set, and does not print it', async () => {
     const { output, url } = await started({ TOLLGATE_ADMIN_KEY: 'correct-horse-battery' })
     expect(output()).not.toContain('correct-horse-battery')
+    // The shell puts the key in double quotes only.
+    expect(output()).toContain('-H "Authorization: Bearer $TOLLGATE_ADMIN_KEY"')
     expect((await ask(url(), 'correct-horse-battery')).status).toBe(200)
     expect((await ask(url(), 'demo-admin-key')).status).toBe(401)
   })
@@ -100,21 +128,25 @@ describe('npm start', () => {
     [{ PORT: 'eighty' }, 'PORT is not a port'],
     [{ TOLLGATE_DEMO: '0' }, 'TOLLGATE_ADMIN_KEY'],
     [{ TOLLGATE_DEMO: '0', TOLLGATE_ADMIN_KEY: 'demo-admin-key' }, 'too easy to guess'],
+    [{ TOLLGATE_DEMO: 'true' }, 'use 1 '],
+    [{ TOLLGATE_ADMIN_KEY: 'correct horse battery' }, 'white space'],
     [{ OPENAI_BASE_URL: 'here' }, 'OPENAI_BASE_URL'],
     [{ TOLLGATE_SECRET: 'short' }, 'secret'],
   ])('does not start with %j, and says why', async (env, text) => {
-    const { exit, output } = start(env as Record<string, string>)
-    expect(await exit).toBe(1)
-    expect(output()).toContain(text)
-    expect(output()).not.toMatch(/\n +at /)
+    const output = await refusalOf(env as Record<string, string>)
+    expect(output).toContain(text)
+    expect(output).not.toMatch(/\n +at /)
   })
 
-  it('says how to get another port when its own is taken', async () => {
-    const first = await started()
-    const port = new URL(first.url()).port
-    const { exit, output } = start({ PORT: port })
+  it('ends with 1, and says how to get another port, when its own is taken', async () => {
+    const taken = createTcpServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void taken.close())
+    const { port } = taken.address() as AddressInfo
+    const { exit, output } = start({ PORT: `${port}` })
     expect(await exit).toBe(1)
     expect(output()).toContain(`Port ${port} is taken`)
+    expect(output()).not.toMatch(/\n +at /)
   })
 })
 
@@ -122,6 +154,14 @@ describe('the environment', () => {
   it.each([[undefined, true], ['true', true], ['false', false], ['TRUE', false], ['1', false], ['', false]])('CHAT_RATE_LIMITING_ENABLED=%s limits businesses: %s', (value, isLimited) => {
     const { options } = settingsOf({ TOLLGATE_DEMO: '1', CHAT_RATE_LIMITING_ENABLED: value })
     expect(options.demo).toMatchObject({ isBusinessLimited: isLimited })
+  })
+
+  it.each(['true', 'yes', 'TRUE', '2'])('TOLLGATE_DEMO=%s is no choice', (value) => {
+    expect(() => settingsOf({ TOLLGATE_DEMO: value })).toThrow(/use 1 /)
+  })
+
+  it.each(['correct horse battery', ' correct-horse-battery', 'correct-horse-battery\n', 'сorrect-horse-battery'])('takes no admin key that cannot be sent: %j', async (adminKey) => {
+    await expect(createServer({ adminKey })).rejects.toThrow(/white space.*TOLLGATE_ADMIN_KEY/)
   })
 
   it('has defaults', () => {

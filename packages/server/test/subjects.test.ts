@@ -14,6 +14,34 @@ describe('subjects', () => {
     expect((await ask('GET', '/v1/subjects/user:1')).status).toBe(404)
   })
 
+  it('lose the facts that are put as null', async () => {
+    const { ask } = await startServer()
+    const put = (facts: object) => jsonOf(ask('PUT', '/v1/subjects/a', { body: { plan: 'plus', ...facts } }))
+    await put({ anchorAt: 1_790_000_000_000, team: 'team:9', attributes: { vip: true }, overrides: { dailyMessages: 900 } })
+    expect(await put({ team: null, overrides: null })).toEqual({ subject: 'a', plan: 'virtual-worlds/plus', anchorAt: 1_790_000_000_000, attributes: { vip: true } })
+    expect(await put({ anchorAt: null, attributes: null })).toEqual({ subject: 'a', plan: 'virtual-worlds/plus' })
+    expect(await jsonOf(ask('GET', '/v1/subjects/a'))).toEqual({ subject: 'a', plan: 'virtual-worlds/plus' })
+    expect((await jsonOf(ask('GET', '/v1/subjects/a/usage'))).limits[0].max).toBe(500)
+  })
+
+  it('are forgotten also when they were only seen, not stored', async () => {
+    const { ask } = await startServer()
+    await ask('POST', '/v1/consume', { body: message })
+    expect((await ask('GET', '/v1/subjects/business:1')).status).toBe(200)
+    expect((await ask('DELETE', '/v1/subjects/business:1')).status).toBe(204)
+    expect((await ask('GET', '/v1/subjects/business:1')).status).toBe(404)
+    expect((await ask('GET', '/v1/subjects/business:1/usage')).status).toBe(404)
+  })
+
+  it('of which nothing is known are not found', async () => {
+    const { ask } = await startServer()
+    for (const [method, path] of [['GET', ''], ['GET', '/usage'], ['POST', '/reset']] as const) {
+      const response = await ask(method, `/v1/subjects/nobody${path}`)
+      expect([response.status, (await jsonOf(response)).code]).toEqual([404, 'NOT_FOUND'])
+    }
+    expect((await jsonOf(ask('GET', '/v1/subjects/nobody/usage?plan=plus'))).limits[0].used).toBe(0)
+  })
+
   it('may be sent back as they were given', async () => {
     const { ask } = await startServer()
     await ask('PUT', '/v1/subjects/a', { body: { plan: 'plus', overrides: { dailyMessages: null } } })
@@ -118,6 +146,33 @@ describe('events', () => {
     expect(await (await ask('GET', '/metrics')).text()).toContain('\ntollgate_event_streams 1\n')
     await reader.cancel()
     expect(await (await ask('GET', '/metrics')).text()).toContain('\ntollgate_event_streams 0\n')
+  })
+
+  it('end when the subject is forgotten', async () => {
+    const { ask } = await startServer()
+    await ask('POST', '/v1/consume', { body: message })
+    const other = (await ask('GET', '/v1/subjects/business:2/events')).body!.getReader()
+    const reading = other.read()
+    const stream = (await ask('GET', '/v1/subjects/business:1/events')).body!.getReader()
+    expect(new TextDecoder().decode((await stream.read()).value)).toContain('event: usage')
+    const next = stream.read()
+    await ask('DELETE', '/v1/subjects/business:1')
+    expect((await next).done).toBe(true)
+    expect(await Promise.race([reading, 'open'])).toBe('open')
+    await other.cancel()
+  })
+
+  it.each([['DELETE', ''], ['POST', '/rotate']])('end when the key that opened them stops: %s%s', async (method, path) => {
+    const { ask } = await startServer({ heartbeatMs: 5 })
+    const make = () => jsonOf(ask('POST', '/v1/keys', { body: { scopes: ['read'], namespace: 'acme' } }))
+    const [stopped, kept] = [await make(), await make()]
+    const open = async ({ key }: { key: string }) => (await ask('GET', '/v1/subjects/nobody/events', { key })).body!.getReader()
+    const [ends, stays] = [await open(stopped), await open(kept)]
+    for (const reader of [ends, stays]) expect((await reader.read()).done).toBe(false)
+    await ask(method, `/v1/keys/${stopped.id}${path}`)
+    expect((await ends.read()).done).toBe(true)
+    expect((await stays.read()).done).toBe(false)
+    await stays.cancel()
   })
 
   it('opens nothing for HEAD', async () => {

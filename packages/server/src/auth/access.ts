@@ -11,14 +11,17 @@ export interface KeyIdentity extends Identity {
 /** The name of the scheme in the API's description. */
 export const KEY_SCHEME = 'apiKey'
 
+/** Whose an `Idempotency-Key` is: of everybody in the namespace, or of the API key that sent it. */
+export type ReceiptsOf = 'namespace' | 'caller'
+
 /** Endpoints for whoever has a key with a scope. */
-export function keyAccess(keys: KeyRing, tenants: Tenants): (scope: Scope) => Access<KeyIdentity> {
-  return (scope) => ({
+export function keyAccess(keys: KeyRing, tenants: Tenants): (scope: Scope, receiptsOf?: ReceiptsOf) => Access<KeyIdentity> {
+  return (scope, receiptsOf = 'namespace') => ({
     // Scopes in the description's own sense are OAuth's; ours are told in words.
     security: [{ [KEY_SCHEME]: [] }],
     identify(c) {
       const caller = callerOf(keys, c)
-      if (caller.scopes.has(scope)) return { caller, tenant: tenants.of(caller.namespace), owner: '' }
+      if (caller.scopes.has(scope)) return { caller, tenant: tenants.of(caller.namespace), owner: receiptsOf === 'caller' ? caller.id : '' }
       throw new TollgateError('FORBIDDEN', `Authorization: this needs a key with the scope '${scope}'`, { field: 'Authorization' })
     },
   })

@@ -5,8 +5,9 @@ import { localeOf } from '../http/router.ts'
 import { type ChatModel, type ModelRequest, promptTokensOf, REPLY_ESTIMATE_TOKENS, type TokenUsage } from '../models/model.ts'
 import { decisionHeaders as headers } from '../schemas/decisions.ts'
 import { problem } from '../schemas/problem.ts'
+import { assertContents } from './content.ts'
 import type { DemoContext } from './context.ts'
-import { storePlan } from './identity.ts'
+import { planFor } from './identity.ts'
 import * as schemas from './schemas.ts'
 
 /** Nobody waits longer for an answer that is not streamed; the reservation holds as long. */
@@ -27,13 +28,14 @@ export function addBusiness({ router, visitors, model, businessModel, isBusiness
       answers: { 200: { description: 'The answer.', schema: schemas.businessAnswer, headers }, 429: { description: '`code` is DAILY_MESSAGE_LIMIT_EXCEEDED or MONTHLY_TOKEN_LIMIT_EXCEEDED.', schema: problem, contentType: 'application/problem+json', headers } },
     },
     async ({ c, identity, params, body: { messages } }) => {
+      assertContents(messages)
       const ask = () => replyOf(model, { model: businessModel, messages, signal: AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(REPLY_MS)]) })
       if (!isBusinessLimited) return json(await ask())
       const { tollgate } = identity.tenant
       const subject = `business:${params.id}`
-      await storePlan(identity.tenant, subject, identity.plan)
+      const plan = await planFor(identity, subject)
       const estimate = promptTokensOf(messages) + REPLY_ESTIMATE_TOKENS
-      const result = await tollgate.run({ subject, plan: identity.plan, operation: 'message', amounts: { tokens: estimate }, ttlMs: REPLY_MS, locale: localeOf(c, undefined, 'en') }, async (spend) => {
+      const result = await tollgate.run({ subject, plan, operation: 'message', amounts: { tokens: estimate }, ttlMs: REPLY_MS, locale: localeOf(c, undefined, 'en') }, async (spend) => {
         const reply = await ask()
         spend.set({ tokens: reply.usage.totalTokens })
         return reply

@@ -6,8 +6,9 @@ import { sseResponse } from '../http/sse.ts'
 import { decisionHeaders as headers } from '../schemas/decisions.ts'
 import { problem } from '../schemas/problem.ts'
 import { openChatStream, STREAM_MS } from './chat-stream.ts'
+import { assertContents } from './content.ts'
 import type { DemoContext } from './context.ts'
-import { nameOf, storePlan } from './identity.ts'
+import { nameOf, planFor } from './identity.ts'
 import * as schemas from './schemas.ts'
 
 /** `POST /api/chat`: reserves first, streams, and counts the message when the stream has ended well. */
@@ -26,10 +27,11 @@ export function addChat(context: DemoContext): void {
       answers: { 200: { description: 'The answer, word by word.', schema: z.string(), contentType: 'text/event-stream', headers }, 403: denied('The plan does not include the model.'), 429: denied('No messages left this month.') },
     },
     async ({ c, identity, body: { model, messages }, failed }) => {
+      assertContents(messages)
       const { tollgate } = identity.tenant
       const subject = `chat:${nameOf(identity)}`
-      await storePlan(identity.tenant, subject, identity.plan)
-      const decision = await tollgate.reserve({ subject, plan: identity.plan, operation: 'message', dimensions: { model }, ttlMs: STREAM_MS, locale: localeOf(c, undefined, 'en') })
+      const plan = await planFor(identity, subject)
+      const decision = await tollgate.reserve({ subject, plan, operation: 'message', dimensions: { model }, ttlMs: STREAM_MS, locale: localeOf(c, undefined, 'en') })
       const headers = decisionHeaders(decision, tollgate.plan(decision.plan))
       if (!decision.allowed) return problemResponse(problemOf(decision), headers)
       const source = await openChatStream({ ...context, reservation: decision.reservation!, request: { model, messages }, left: c.req.raw.signal, failed })

@@ -1,15 +1,16 @@
 import { z } from '@hono/zod-openapi'
 import { name } from '../schemas/values.ts'
 
-const MAX_CONTENT = 65_536
+/** Too much is 413, as in `/v1`, and not a wrong field. */
+const CONTENT = { description: 'At most 64 KiB.' }
 
 export const worldParams = z.object({ id: name.openapi({ description: 'The world.', example: 'w1' }) })
-export const messageBody = z.strictObject({ content: z.string().min(1).max(MAX_CONTENT) }).openapi('WorldMessage')
+export const messageBody = z.strictObject({ content: z.string().min(1).openapi(CONTENT) }).openapi('WorldMessage')
 export const agentBody = z.strictObject({ name: z.string().trim().min(1).max(80).regex(/^[^\p{Cc}]*$/u, 'it holds a control character') }).openapi('NewAgent')
 
 export const messageAnswer = z.object({ success: z.literal(true), responses: z.array(z.object({ agent: z.string(), content: z.string() })) }).openapi('WorldReplies')
 export const agentAnswer = z
-  .object({ success: z.literal(true), agent: z.object({ id: z.string().openapi({ description: 'Its reservation: releasing it in /v1 makes room again.' }), name: z.string(), world: z.string() }) })
+  .object({ success: z.literal(true), agent: z.object({ id: z.string().nullable().openapi({ description: 'Its reservation: releasing it in /v1 makes room again. null while limits are off, when nothing is reserved.' }), name: z.string(), world: z.string() }) })
   .openapi('AddedAgent')
 
 /** The denials of the worlds, as the product's front end knows them. */
@@ -24,7 +25,7 @@ export const worldDenial = z
   .openapi('WorldDenial')
 
 const chatMessages = z
-  .array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string().min(1).max(MAX_CONTENT) }))
+  .array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string().min(1).openapi(CONTENT) }))
   .min(1)
   .max(100)
 

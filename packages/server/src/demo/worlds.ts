@@ -6,7 +6,7 @@ import type { Call } from '../http/router.ts'
 import { leadingViolation, WORLD_LIMITS } from '../log/denials.ts'
 import { decisionHeaders as headers } from '../schemas/decisions.ts'
 import type { DemoContext } from './context.ts'
-import { type DemoIdentity, nameOf, storePlan } from './identity.ts'
+import { type DemoIdentity, nameOf, planFor } from './identity.ts'
 import { Agents } from './replies.ts'
 import * as schemas from './schemas.ts'
 
@@ -26,7 +26,7 @@ export function addWorlds({ router, visitors, worldReplies }: DemoContext): void
       const result = await identity.tenant.tollgate.run({ ...request, operation: 'message', content: body.content }, async () =>
         worldReplies({ world: params.id, user: nameOf(identity), content: body.content, agents: agents.of(subject, params.id), locale }),
       )
-      return result.allowed ? json({ success: true, responses: result.value }, 200, headersOf(call, result.decision)) : denial(call, result.decision)
+      return result.allowed ? json({ success: true, responses: result.value }, 200, await headersOf(call, result.decision)) : denial(call, result.decision)
     },
   )
   router.add(
@@ -37,7 +37,7 @@ export function addWorlds({ router, visitors, worldReplies }: DemoContext): void
       const decision = await identity.tenant.tollgate.consume({ ...request, operation: 'agent_create' })
       if (!decision.allowed) return denial(call, decision)
       agents.add(subject, params.id, body.name)
-      return json({ success: true, agent: { id: decision.reservation?.id ?? null, name: body.name, world: params.id } }, 200, headersOf(call, decision))
+      return json({ success: true, agent: { id: decision.reservation?.id ?? null, name: body.name, world: params.id } }, 200, await headersOf(call, decision))
     },
   )
 }
@@ -46,24 +46,33 @@ type WorldCall = Call<DemoIdentity, { id: string }>
 
 async function requestFor({ c, identity, params }: WorldCall) {
   const subject = `worlds:${nameOf(identity)}`
-  await storePlan(identity.tenant, subject, identity.plan)
+  const plan = await planFor(identity, subject)
   // The product speaks Spanish unless the visitor's browser asks for another language of ours.
   const locale = negotiateLocale(c.req.header('Accept-Language'), 'es')
-  return { subject, locale, request: { subject, plan: identity.plan, dimensions: { world: params.id }, locale } }
+  return { subject, locale, request: { subject, plan, dimensions: { world: params.id }, locale } }
 }
 
-function headersOf({ identity }: WorldCall, decision: Decision): Record<string, string> {
-  return decisionHeaders(decision, identity.tenant.tollgate.plan(decision.plan), { resetUnit: 'milliseconds' })
+/** The front end shows the day's messages after every answer, also after those that did not count one. */
+async function headersOf({ identity: { tenant: { tollgate } } }: WorldCall, decision: Decision): Promise<Record<string, string>> {
+  const plan = tollgate.plan(decision.plan)
+  const resetUnit = 'milliseconds'
+  const headers = decisionHeaders(decision, plan, { resetUnit })
+  if (decision.mode === 'off' || decision.degraded || decision.limits.some(({ limit }) => limit === plan?.headline)) return headers
+  const { limits } = await tollgate.usage(decision.subject, { plan: decision.plan })
+  return { ...decisionHeaders({ ...decision, limits: limits.filter(({ limit }) => limit === plan?.headline) }, plan, { resetUnit }), ...headers }
 }
 
-function denial(call: WorldCall, decision: Decision): Response {
+async function denial(call: WorldCall, decision: Decision): Promise<Response> {
+  const headers = await headersOf(call, decision)
   const violation = leadingViolation(decision.violations, WORLD_LIMITS)
-  if (!violation) return problemResponse(problemOf(decision), headersOf(call, decision))
+  if (!violation) return problemResponse(problemOf(decision), headers)
   const { limit, message: error, max, resetAt, retryAfterMs } = violation
+  const retryAfter = Math.ceil((retryAfterMs ?? 0) / 1000)
   const body =
     limit === 'dailyMessages' ? { error, limit: max, remaining: 0, resetAt }
-    : limit === 'cooldown' ? { error, retryAfter: Math.ceil((retryAfterMs ?? 0) / 1000) }
+    : limit === 'cooldown' ? { error, retryAfter }
     : limit === 'agents' ? { error, limit: max, remaining: 0 }
     : { error }
-  return json(body, 429, headersOf(call, decision))
+  // The countdown of the pause is the body's, also where another limit takes longer.
+  return json(body, 429, limit === 'cooldown' ? { ...headers, 'Retry-After': `${retryAfter}` } : headers)
 }

@@ -1,6 +1,6 @@
 import { type Tollgate, TollgateError } from 'tollgate'
 import type { Metrics } from '../metrics/metrics.ts'
-import { usageView } from '../usage-view.ts'
+import { isWithoutPlan, usageView } from '../usage-view.ts'
 import { Subscription } from './subscription.ts'
 
 /** Open streams of one namespace at a time: each is a connection and a queue. */
@@ -26,10 +26,11 @@ export class EventHub {
     if (this.#count >= MAX_SUBSCRIPTIONS) throw new TollgateError('OVERLOADED', `${MAX_SUBSCRIPTIONS} event streams are open; close some`, { retryAfterMs: 5000 })
   }
 
-  subscribe(subject: string, heartbeatMs: number): Subscription {
+  /** `keyId`: of the API key that watches. */
+  subscribe(subject: string, keyId: string, heartbeatMs: number): Subscription {
     this.assertRoom()
     const closed = this.#metrics.streamOpened()
-    const subscription = new Subscription(() => this.#usage(subject), heartbeatMs, () => {
+    const subscription = new Subscription(keyId, () => this.#usage(subject), heartbeatMs, () => {
       closed()
       this.#remove(subject, subscription)
     })
@@ -44,11 +45,20 @@ export class EventHub {
     this.#tell(subject, (watcher) => watcher.usageChanged())
   }
 
-  /** Ends every stream. */
+  /** Ends the streams of a subject. */
+  end(subject: string): void {
+    this.#tell(subject, (watcher) => watcher.close())
+  }
+
+  /** Ends the streams that a key opened. */
+  endOf(keyId: string): void {
+    this.#tellAll((watcher) => watcher.keyId === keyId && watcher.close())
+  }
+
+  /** Ends every stream, for good. */
   close(): void {
     this.#isClosed = true
-    // Each removes itself, which a walk over a Map or Set allows.
-    for (const watchers of this.#bySubject.values()) for (const subscription of watchers) subscription.close()
+    this.#tellAll((watcher) => watcher.close())
   }
 
   #attach(): void {
@@ -64,6 +74,11 @@ export class EventHub {
     this.#bySubject.get(subject)?.forEach(tell)
   }
 
+  /** Who closes removes itself, which a walk over a Map or Set allows. */
+  #tellAll(tell: (watcher: Subscription) => void): void {
+    for (const watchers of this.#bySubject.values()) watchers.forEach(tell)
+  }
+
   #remove(subject: string, subscription: Subscription): void {
     const watchers = this.#bySubject.get(subject)
     if (!watchers?.delete(subscription)) return
@@ -76,7 +91,7 @@ export class EventHub {
     try {
       return usageView(await this.#tollgate.usage(subject))
     } catch (error) {
-      if (TollgateError.isInstance(error) && error.code === 'UNKNOWN_PLAN') return undefined
+      if (isWithoutPlan(error)) return undefined
       throw error
     }
   }

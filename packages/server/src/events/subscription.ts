@@ -5,6 +5,8 @@ const MAX_QUEUED = 64
 
 /** One client that watches one subject. Its messages are pulled as fast as it reads, so a slow one holds up nobody. */
 export class Subscription {
+  /** Of the API key that watches. */
+  readonly keyId: string
   readonly #usage: () => Promise<unknown>
   readonly #heartbeatMs: number
   readonly #onClose: () => void
@@ -15,7 +17,8 @@ export class Subscription {
   #isClosed = false
   #wake: () => void = () => {}
 
-  constructor(usage: () => Promise<unknown>, heartbeatMs: number, onClose: () => void) {
+  constructor(keyId: string, usage: () => Promise<unknown>, heartbeatMs: number, onClose: () => void) {
+    this.keyId = keyId
     this.#usage = usage
     this.#heartbeatMs = heartbeatMs
     this.#onClose = onClose
@@ -48,7 +51,8 @@ export class Subscription {
       if (this.#isUsageDue) {
         this.#isUsageDue = false
         const usage = await this.#usage()
-        if (usage !== undefined) return sseEvent('usage', usage)
+        // It may have been closed meanwhile, because the subject was erased.
+        if (usage !== undefined && !this.#isClosed) return sseEvent('usage', usage)
       } else if (!(await this.#happens())) {
         return sseComment('still here')
       }

@@ -32,9 +32,9 @@ function sorted(value: unknown): unknown {
 /**
  * Answers a request once: the same key gives the same answer again. What `run` returns is an answer, a denial too; what it
  * throws, a stream that breaks, and one of which `run` says that it failed, is none, and the key is free again. A stream is
- * handed on while it is being remembered.
+ * handed on while it is being remembered. `secret` is a member of a JSON answer that only the first one has: it is not kept.
  */
-export async function answerOnce(receipts: Receipts<Remembered>, key: string, fingerprint: string, run: (failed: () => void) => Promise<Response>): Promise<Response> {
+export async function answerOnce(receipts: Receipts<Remembered>, key: string, fingerprint: string, run: (failed: () => void) => Promise<Response>, secret?: string): Promise<Response> {
   let start: (response: Response) => void
   const started = new Promise<Response>((resolve) => {
     start = resolve
@@ -47,7 +47,7 @@ export async function answerOnce(receipts: Receipts<Remembered>, key: string, fi
     if (!isStream(response)) {
       const answer = { status: response.status, headers: [...response.headers], body: await response.text() }
       start(responseOf(answer))
-      return answer
+      return secret === undefined ? answer : { ...answer, body: without(answer.body, secret) }
     }
     const { copy, body } = listenedTo(response)
     start(copy)
@@ -57,6 +57,11 @@ export async function answerOnce(receipts: Receipts<Remembered>, key: string, fi
   })
   const replayed = remembered.then(({ answer, isReplay }) => (isReplay ? responseOf(answer, { 'Idempotency-Replayed': 'true' }) : started))
   return Promise.race([started, replayed])
+}
+
+function without(body: string, member: string): string {
+  const { [member]: _, ...rest } = JSON.parse(body) as Record<string, unknown>
+  return JSON.stringify(rest)
 }
 
 const isStream = (response: Response) => response.headers.get('Content-Type')?.startsWith('text/event-stream') ?? false

@@ -73,6 +73,8 @@ const withoutField = (message: string, field: string) => (message.startsWith(`${
 const isInternal = (error: unknown) => !TollgateError.isInstance(error) || error.status === 500
 
 function logFailure(log: Log, error: unknown, { status, code, instance }: Problem, request: { method: string; route: string }): void {
+  // Too much to do, or a store that is down: the stack says nothing of it, and there may be thousands of these a second.
+  if (status === 503 && TollgateError.isInstance(error)) return log({ level: 'warn', event: 'unavailable', message: error.message, ...request, status, code, ...(error.cause !== undefined && { cause: String(error.cause) }) })
   const { stack, cause } = error instanceof Error ? error : { stack: String(error), cause: undefined }
   log({
     level: 'error',

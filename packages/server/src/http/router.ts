@@ -47,6 +47,8 @@ export interface Endpoint<I extends Identity, P extends Shape, Q extends Shape, 
   readonly isBodyOptional?: boolean
   /** Changes nothing, although it is a POST: an `Idempotency-Key` has no meaning. */
   readonly isReadOnly?: boolean
+  /** A member of the answer that is told once: neither kept for its `Idempotency-Key` nor replayed. */
+  readonly secret?: string
   readonly answers: Readonly<Record<number, { description: string; schema?: z.ZodType; contentType?: string; headers?: z.ZodObject }>>
 }
 
@@ -100,7 +102,7 @@ export class Router {
       if (key === undefined) return run(() => {})
       const { pathname, search } = new URL(c.req.url)
       const fingerprint = fingerprintOf(this.#options.secret, pathname + search, body)
-      return answerOnce(identity.tenant.receipts, JSON.stringify([method, path, identity.owner, key]), fingerprint, run)
+      return answerOnce(identity.tenant.receipts, JSON.stringify([method, path, identity.owner, key]), fingerprint, run, endpoint.secret)
     })
   }
 

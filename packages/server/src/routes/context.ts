@@ -1,4 +1,4 @@
-import type { KeyIdentity } from '../auth/access.ts'
+import type { KeyIdentity, ReceiptsOf } from '../auth/access.ts'
 import type { KeyRing, Scope } from '../auth/keys.ts'
 import type { Access, Identity, Router } from '../http/router.ts'
 import type { Log } from '../log/log.ts'
@@ -10,7 +10,7 @@ import type { PlanSet } from 'tollgate'
 export interface RouteContext {
   readonly router: Router
   /** For whoever has a key with this scope. */
-  readonly needs: (scope: Scope) => Access<KeyIdentity>
+  readonly needs: (scope: Scope, receiptsOf?: ReceiptsOf) => Access<KeyIdentity>
   readonly anybody: Access<Identity>
   readonly tenants: Tenants
   readonly keys: KeyRing

@@ -1,11 +1,11 @@
-import { type SubjectRecord, type Tollgate, TollgateError } from 'tollgate'
+import { type PlanFacts, type SubjectRecord, type Tollgate, TollgateError } from 'tollgate'
 import { z } from '@hono/zod-openapi'
 import { json, noContent } from '../http/json.ts'
 import { sseResponse } from '../http/sse.ts'
 import * as schemas from '../schemas/administration.ts'
 import { subjectParams } from '../schemas/decisions.ts'
-import { resetSubject } from '../tenants.ts'
-import { usageView } from '../usage-view.ts'
+import { eraseSubject, resetSubject } from '../tenants.ts'
+import { isWithoutPlan, usageView } from '../usage-view.ts'
 import type { RouteContext } from './context.ts'
 
 /** `/v1/subjects/{subject}` and below. */
@@ -20,7 +20,7 @@ export function addSubjects({ router, needs, heartbeatMs }: RouteContext): void 
     json(await stateOf(identity.tenant.tollgate, params.subject)),
   )
   router.add(
-    { method: 'put', path, tag, summary: 'Store its plan', description: 'From now on; what it used counts on. Facts that are left out stay as they are.', access: needs('admin'), params, body: schemas.subjectBody, answers: known },
+    { method: 'put', path, tag, summary: 'Store its plan', description: 'From now on; what it used counts on. Facts that are left out stay as they are, null removes one.', access: needs('admin'), params, body: schemas.subjectBody, answers: known },
     async ({ identity, params, body }) => {
       if (body.subject !== undefined && body.subject !== params.subject) throw new TollgateError('INVALID_REQUEST', 'subject: it is not the one of the path; leave it out', { field: 'subject' })
       const record = await identity.tenant.tollgate.setPlan(params.subject, body.plan, factsOf(body))
@@ -29,19 +29,22 @@ export function addSubjects({ router, needs, heartbeatMs }: RouteContext): void 
     },
   )
   router.add(
-    { method: 'delete', path, tag, summary: 'Forget a subject', description: 'What is stored of it and what it used.', access: needs('admin'), params, answers: { 204: { description: 'It is forgotten.' } } },
+    { method: 'delete', path, tag, summary: 'Forget a subject', description: 'What is stored of it and what it used. Its event streams end.', access: needs('admin'), params, answers: { 204: { description: 'It is forgotten.' } } },
     async ({ identity, params }) => {
-      await identity.tenant.tollgate.erase(params.subject)
+      await eraseSubject(identity.tenant, params.subject)
       return noContent()
     },
   )
   router.add(
     { method: 'get', path: `${path}/usage`, tag, summary: 'How its limits stand', description: 'Of limits that are counted per something, one state per live partition.', access: needs('read'), params, query: schemas.usageQuery, answers: usage },
-    async ({ identity, params, query }) => json(usageView(await identity.tenant.tollgate.usage(params.subject, query.plan === undefined ? {} : { plan: query.plan }))),
+    async ({ identity, params, query: { plan } }) => {
+      const { tollgate } = identity.tenant
+      return json(usageView(plan === undefined ? await ofKnown(() => tollgate.usage(params.subject)) : await tollgate.usage(params.subject, { plan })))
+    },
   )
   router.add(
     { method: 'post', path: `${path}/reset`, tag, summary: 'Forget what it used', access: needs('admin'), params, body: schemas.resetBody, isBodyOptional: true, answers: usage },
-    async ({ identity, params, body }) => json(usageView(await resetSubject(identity.tenant, params.subject, body.limit))),
+    async ({ identity, params, body }) => json(usageView(await ofKnown(() => resetSubject(identity.tenant, params.subject, body.limit)))),
   )
   const events = 'Server-sent events: `usage` at once and after each change, `decision` for every consume and reserve; comments keep the connection open. A client that reads too slowly misses the oldest decisions, and is told how many.'
   router.add(
@@ -51,7 +54,7 @@ export function addSubjects({ router, needs, heartbeatMs }: RouteContext): void 
       // Asked before the answer begins: afterwards nobody could be told.
       hub.assertRoom()
       return sseResponse(() => {
-        const subscription = hub.subscribe(params.subject, heartbeatMs)
+        const subscription = hub.subscribe(params.subject, identity.caller.id, heartbeatMs)
         return { next: () => subscription.next(), cancel: () => subscription.close() }
       })
     },
@@ -62,10 +65,15 @@ export function addSubjects({ router, needs, heartbeatMs }: RouteContext): void 
 async function stateOf(tollgate: Tollgate, subject: string): Promise<object> {
   const record = await tollgate.subject(subject)
   if (record) return viewOf(subject, record)
+  return { subject, plan: (await ofKnown(() => tollgate.usage(subject))).plan }
+}
+
+/** @throws NOT_FOUND where no plan is known to look at the subject by. */
+async function ofKnown<T>(ask: () => Promise<T>): Promise<T> {
   try {
-    return { subject, plan: (await tollgate.usage(subject)).plan }
+    return await ask()
   } catch (error) {
-    if (!TollgateError.isInstance(error) || error.code !== 'UNKNOWN_PLAN') throw error
+    if (!isWithoutPlan(error)) throw error
     throw new TollgateError('NOT_FOUND', 'subject: nothing is known of it; PUT stores its plan', { field: 'subject' })
   }
 }
@@ -74,11 +82,11 @@ function viewOf(subject: string, record: SubjectRecord): object {
   return { subject, ...record }
 }
 
-function factsOf({ anchorAt, team, attributes, overrides }: z.output<typeof schemas.subjectBody>): Omit<SubjectRecord, 'plan'> {
+function factsOf({ anchorAt, team, attributes, overrides }: z.output<typeof schemas.subjectBody>): PlanFacts {
   return {
     ...(anchorAt !== undefined && { anchorAt }),
     ...(team !== undefined && { team }),
     ...(attributes !== undefined && { attributes }),
-    ...(overrides !== undefined && { overrides: Object.fromEntries(Object.entries(overrides).map(([limit, max]) => [limit, max ?? Infinity])) }),
+    ...(overrides !== undefined && { overrides: overrides && Object.fromEntries(Object.entries(overrides).map(([limit, max]) => [limit, max ?? Infinity])) }),
   }
 }

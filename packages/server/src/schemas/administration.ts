@@ -15,14 +15,16 @@ export const subjectBody = z
   .strictObject({
     subject: name.optional().openapi({ description: 'As in the path, so that what GET gave can be sent back.' }),
     plan: name.openapi({ example: 'virtual-worlds/plus' }),
-    anchorAt: instant.optional().openapi({ description: 'From when its own periods count.' }),
-    team: name.optional(),
-    attributes: attributes.optional(),
-    overrides: overrides.optional(),
+    anchorAt: instant.nullable().optional().openapi({ description: 'From when its own periods count. null removes it.' }),
+    team: name.nullable().optional().openapi({ description: 'null removes it.' }),
+    attributes: attributes.nullable().optional().openapi({ description: 'All of them, in place of those that were stored; null removes them.' }),
+    overrides: overrides.nullable().optional().openapi({ description: 'All of them, in place of those that were stored; null removes them.' }),
   })
   .openapi('SubjectFacts')
 
-export const subject = subjectBody.extend({ subject: name }).openapi('Subject')
+export const subject = z
+  .object({ subject: name, plan: name, anchorAt: instant.optional(), team: name.optional(), attributes: attributes.optional(), overrides: overrides.optional() })
+  .openapi('Subject')
 
 export const usageQuery = z.strictObject({ plan: name.optional().openapi({ description: 'Default: the stored plan, else the one of its last admitted request.' }) })
 
@@ -76,6 +78,6 @@ export const key = z
   .object({ id: z.string(), namespace: z.string(), name: z.string().nullable(), scopes: z.array(z.enum(SCOPES)), createdAt: z.number() })
   .openapi('Key')
 
-export const keyWithSecret = key.extend({ key: z.string().openapi({ description: 'The token for `Authorization: Bearer`. It is shown this once.' }) }).openapi('KeyWithSecret')
+export const keyWithSecret = key.extend({ key: z.string().optional().openapi({ description: 'The token for `Authorization: Bearer`. It is shown this once: a replay (`Idempotency-Replayed: true`) is without it.' }) }).openapi('KeyWithSecret')
 
 export const keys = z.object({ keys: z.array(key) }).openapi('Keys')

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { settingsOf } from '../../src/environment.ts'
+import { createServer } from '../../src/index.ts'
 import { ADMIN, type Answer, RunningServer } from './running-server.ts'
 
 let server: RunningServer
@@ -76,13 +78,26 @@ describe('business chat', () => {
 })
 
 describe('the switch', () => {
-  it.each([['false', 200], ['TRUE', 200], ['1', 200], ['true', 429]])('CHAT_RATE_LIMITING_ENABLED=%s answers FREE with %i', async (value, status) => {
-    const own = await RunningServer.start({ CHAT_RATE_LIMITING_ENABLED: value })
+  const asked = { messages: [{ role: 'user', content: 'hi' }] }
+  const FREE = { 'x-demo-user': 'clerk', 'x-demo-plan': 'FREE' }
+
+  it('reaches the server from its environment', async () => {
+    const own = await RunningServer.start({ CHAT_RATE_LIMITING_ENABLED: 'false' })
     try {
-      const answer = await own.post('/api/business/b1/chat', { messages: [{ role: 'user', content: 'hi' }] }, { 'x-demo-user': 'clerk', 'x-demo-plan': 'FREE' })
-      expect(answer.status).toBe(status)
+      expect((await own.post('/api/business/b1/chat', asked, FREE)).status).toBe(200)
     } finally {
       await own.stop()
+    }
+  })
+
+  it.each([['false', 200], ['TRUE', 200], ['1', 200], ['true', 429]])('CHAT_RATE_LIMITING_ENABLED=%s answers FREE with %i', async (value, status) => {
+    const { options } = settingsOf({ TOLLGATE_DEMO: '1', CHAT_RATE_LIMITING_ENABLED: value })
+    const own = await createServer({ demo: options.demo!, log: () => {} })
+    try {
+      const answer = await own.app.request('/api/business/b1/chat', { method: 'POST', headers: { 'content-type': 'application/json', ...FREE }, body: JSON.stringify(asked) })
+      expect(answer.status).toBe(status)
+    } finally {
+      await own.close()
     }
   })
 })

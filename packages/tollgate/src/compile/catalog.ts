@@ -10,6 +10,8 @@ export interface PlanSet {
   readonly name: string
   readonly plans: Plans
   readonly operations?: Operations
+  /** What a request asks for that does not say: otherwise it would meet none of the limits that match an operation. */
+  readonly defaultOperation?: string
 }
 
 /** Every plan of an engine, compiled once, found by full name or by a short name that only one set uses. */
@@ -24,6 +26,7 @@ export class Catalog {
     const twice = sets.find(({ name }, i) => sets.findIndex((other) => other.name === name) < i)
     if (twice) throw invalidDefinition('planSets', `${show(twice.name)} is used twice; give each plan set a name of its own`)
     this.programs = sets.flatMap((set) => compileSet(set, isSingle))
+    keepShared(this.programs)
     this.meters = new Set(this.programs.flatMap(({ vocabulary }) => [...vocabulary.meters]))
     for (const program of this.programs) {
       // null: the short name is ambiguous.
@@ -36,11 +39,6 @@ export class Catalog {
 
   lookup(name: string): Program | undefined {
     return this.#byName.get(name) ?? undefined
-  }
-
-  /** Names of all limits of a plan set. */
-  limitsOf(set: string): ReadonlySet<string> {
-    return new Set(this.programs.filter((program) => program.set === set).flatMap(({ limits }) => limits.map(({ name }) => name)))
   }
 
   /** @throws UNKNOWN_PLAN that names the nearest known plan. */
@@ -62,13 +60,25 @@ export class Catalog {
   }
 }
 
-function compileSet({ name: set, plans: unchecked, operations: declared }: PlanSet, isSingle: boolean): Program[] {
+function compileSet({ name: set, plans: unchecked, operations: declared, defaultOperation }: PlanSet, isSingle: boolean): Program[] {
   const plans = validatePlans(unchecked)
-  const vocabulary = vocabularyOf(plans, validateOperations(declared, plans))
+  const operations = validateOperations(declared, plans)
+  if (defaultOperation !== undefined && operations && !Object.hasOwn(operations, defaultOperation)) {
+    throw invalidDefinition('defaultOperation', `${show(defaultOperation)} is not declared; ${suggest(defaultOperation, Object.keys(operations))}`)
+  }
+  const vocabulary = vocabularyOf(plans, operations, defaultOperation)
   return Object.entries(plans).map(([name, plan]) => compilePlan(isSingle ? name : `${set}/${name}`, set, name, plan, vocabulary))
 }
 
-function vocabularyOf(plans: Plans, operations: Operations | undefined): Vocabulary {
+/** What was counted under one plan is asked about under another: a cell is kept as long as the slowest of them needs. */
+function keepShared(programs: readonly Program[]): void {
+  const limits = programs.flatMap((program) => program.limits)
+  const longestMs = new Map<number, number>()
+  for (const { charge, retainMs } of limits) longestMs.set(charge.slot, Math.max(retainMs, longestMs.get(charge.slot) ?? 0))
+  for (const limit of limits) limit.retainMs = limit.charge.retainMs = longestMs.get(limit.charge.slot)!
+}
+
+function vocabularyOf(plans: Plans, operations: Operations | undefined, defaultOperation: string | undefined): Vocabulary {
   const limits = Object.values(plans).flatMap((plan) => Object.values(plan.limits))
   const dimensions = new Set<string>()
   const meters = new Set(['requests'])
@@ -79,6 +89,8 @@ function vocabularyOf(plans: Plans, operations: Operations | undefined): Vocabul
   dimensions.delete('operation')
   return {
     operations: operations ? new Set(Object.keys(operations)) : null,
+    defaultOperation,
+    limits: new Set(Object.values(plans).flatMap((plan) => Object.keys(plan.limits))),
     dimensions,
     meters,
     costs: new Map(Object.entries(operations ?? {}).map(([name, { credits = 0 }]) => [name, credits])),

@@ -57,7 +57,7 @@ function compileCharge(limit: LimitProgram, request: TollgateRequest, now: numbe
   if (!isTracked || (kind === 'duplicates' && request.content === undefined)) return stated(limit, Infinity, 0)
   charge.max = max
   // A larger bucket takes longer to fill; forgotten earlier, it would refill at once.
-  if (charge.kind === CellKind.tokenBucket) charge.retainMs = Math.ceil((max * charge.windowMs) / charge.refill)
+  if (charge.kind === CellKind.tokenBucket) charge.retainMs = Math.max(limit.retainMs, Math.ceil((max * charge.windowMs) / charge.refill))
   charge.amount = amountOf(limit, request)
   charge.partition = limit.per.length === 0 ? '' : partitionOf(limit, request)
   if (kind === 'duplicates') charge.digest = digest(request.content!, request.subject)

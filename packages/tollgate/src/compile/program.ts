@@ -26,6 +26,8 @@ export interface LimitProgram {
   /** Set for quotas; `isAnchored` ones count from the subject's own start. */
   readonly periods: Periods | null
   readonly isAnchored: boolean
+  /** How long its cell is kept: as long as any of the plans that share it needs it. */
+  retainMs: number
   /** Filled in anew for each request. */
   readonly charge: Charge
   /** Used instead of `charge` where nothing has to be counted. */
@@ -52,6 +54,8 @@ export interface Program {
 export interface Vocabulary {
   /** `null`: any. */
   readonly operations: ReadonlySet<string> | null
+  readonly defaultOperation: string | undefined
+  readonly limits: ReadonlySet<string>
   readonly dimensions: ReadonlySet<string>
   readonly meters: ReadonlySet<string>
   /** Credits that an operation costs. */
@@ -113,6 +117,7 @@ function compileLimit(set: string, name: string, definition: LimitDefinition): L
     windowMs: counting.nominalMs,
     periods: counting.periods,
     isAnchored: definition.kind === 'quota' && definition.anchor === 'subject',
+    retainMs: counting.retainMs,
     // A quota has no period yet.
     charge: newCharge({ cell, kind: counting.kind, max: counting.max, endAt: counting.periods ? 0 : Infinity, windowMs: counting.windowMs, refill: counting.refill, meter: isMetered(definition.kind) ? meter : '', weight, retainMs: counting.retainMs }),
     uncounted: newCharge({ cell, kind: CellKind.stated, meter: '', weight }),

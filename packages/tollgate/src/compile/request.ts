@@ -23,9 +23,9 @@ export function assertInteger(value: unknown, field: string, min: number, max: n
 
 /**
  * Everything of a request that does not depend on state.
- * @throws INVALID_REQUEST, UNKNOWN_OPERATION, UNKNOWN_DIMENSION or UNKNOWN_METER, naming field, value and fix.
+ * @throws INVALID_REQUEST, UNKNOWN_OPERATION, UNKNOWN_DIMENSION, UNKNOWN_METER or UNKNOWN_LIMIT, naming field, value and fix.
  */
-export function validateRequest(request: TollgateRequest, { operations, dimensions, meters }: Vocabulary): void {
+export function validateRequest(request: TollgateRequest, { operations, dimensions, meters, limits }: Vocabulary): void {
   const { operation, content, ttlMs } = request
   if (operation !== undefined) {
     assertText(operation, 'operation')
@@ -40,6 +40,10 @@ export function validateRequest(request: TollgateRequest, { operations, dimensio
   }
   if (content !== undefined) assertContent(content)
   if (request.amounts !== undefined) validateAmounts(request.amounts, meters)
+  if (request.current !== undefined) {
+    assertRecord(request.current, 'current')
+    for (const name in request.current) if (!limits.has(name)) throw unknown('UNKNOWN_LIMIT', at('current', name), name, limits)
+  }
   if (ttlMs !== undefined) assertInteger(ttlMs, 'ttlMs', 1, MAX_TTL_MS)
 }
 

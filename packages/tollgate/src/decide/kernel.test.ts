@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { chargeOf, type ChargeFacts } from '../testing/charges.ts'
 import { OneCell } from '../testing/one-cell.ts'
 import { CellKind, type Charge, clearCell } from './charge.ts'
-import { bucketLevel, examine, firstLive, forgottenAt, hasRoom, isAhead, newestAt, repair, unknownKind, windowStart } from './kernel.ts'
+import { apply, bucketLevel, examine, firstLive, forgottenAt, hasRoom, isAhead, newestAt, repair, unknownKind, windowStart } from './kernel.ts'
 
 const make = (kind: CellKind, defaults: Omit<ChargeFacts, 'kind' | 'cell'>) => (facts: Partial<ChargeFacts> = {}): Charge => chargeOf({ cell: 'kernel', ...defaults, ...facts, kind })
 
@@ -224,6 +224,14 @@ describe('sliding log', () => {
     expect(cell.words).toEqual([300, 4, 350, 5])
   })
 
+  it('that may not grow takes what comes into its newest entry, and loses none', () => {
+    const cell = { w: Float64Array.from([900, 2, 950, 5]), at: 0, length: 4, id: 0 }
+    const verdict = { passes: true, used: 5, resetAt: 0, retryAt: 0 }
+    apply(slidingLog({ amount: 4 }), cell, 960, verdict)
+    expect([...cell.w]).toEqual([900, 2, 960, 9])
+    expect(verdict).toMatchObject({ used: 9, resetAt: 1060 })
+  })
+
   it('finds room where the oldest has left, or the newest is of now', () => {
     const cell = new OneCell(slidingLog())
     cell.consume(slidingLog(), 100)
@@ -328,7 +336,7 @@ describe('stated and anchor', () => {
     const cell = new OneCell(anchor())
     cell.consume(anchor(), 5)
     cell.consume(anchor({ startAt: 99 }), 6)
-    expect(cell.words).toEqual([1234])
+    expect(cell.words).toEqual([1234, 6])
   })
 })
 
@@ -349,7 +357,7 @@ describe('a cell in the future', () => {
     ['token bucket', tokenBucket(), [1000, 250], 950, [950, 250]],
     ['cooldown', cooldown(), [1000], 950, [950]],
     ['capacity', capacity(), [1000, 2], 950, [950, 2]],
-    ['anchor', anchor(), [1000], 950, [1000]],
+    ['anchor: its last use', anchor(), [900, 1000], 950, [900, 950]],
     ['log', slidingLog(), [900, 1, 960, 2, 980, 3, 999, 4], 950, [900, 1, 950, 2, 950, 3, 950, 4]],
     ['log, of which some had left', slidingLog(), [890, 1, 899, 2, 900, 3, 999, 4], 895, [-Infinity, 1, -Infinity, 2, 895, 3, 895, 4]],
     ['log, of which the oldest was just leaving', slidingLog(), [899, 2, 999, 4], 898, [-Infinity, 2, 898, 4]],
@@ -397,6 +405,8 @@ describe('the newest instant of a cell', () => {
   it.each([
     ['of a log is its last entry\'s', slidingLog(), [900, 1, 950, 2], 950],
     ['of others their first word', fixedWindow(), [950, 4], 950],
+    ['of an anchor its last use', anchor(), [900, 950], 950],
+    ['of an unused anchor is none', anchor(), [-Infinity, 950], -Infinity],
     ['of one without words is none', concurrency(), [], -Infinity],
   ] as const)('%s', (_, c, words, expected) => {
     expect(newestAt(c, { w: Float64Array.from([0, ...words]), at: 1, length: words.length, id: 1 })).toBe(expected)
@@ -405,8 +415,8 @@ describe('the newest instant of a cell', () => {
 
 describe('a cell is forgotten', () => {
   it.each([
-    ['an anchor never', CellKind.anchor, [1000], Infinity],
-    ['an unused anchor at once', CellKind.anchor, [-Infinity], -Infinity],
+    ['an anchor after its last use', CellKind.anchor, [100, 1000], 1500],
+    ['an unused anchor at once', CellKind.anchor, [-Infinity, 1000], -Infinity],
     ['capacity that stands never', CellKind.capacity, [1000, 1], Infinity],
     ['capacity that is free at once', CellKind.capacity, [1000, 0], -Infinity],
     ['a log after its newest entry', CellKind.slidingLog, [100, 1, 1000, 2], 1500],

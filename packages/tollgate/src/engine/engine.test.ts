@@ -58,3 +58,29 @@ describe('engine', () => {
   })
 })
 void fixedWindow
+
+describe('stored facts', () => {
+  it('removes a fact by null, and limits of its own with another plan set', async () => {
+    const set = (name: string) => ({ name, plans: definePlans({ free: { rank: 0, limits: { daily: quota({ limit: 5, every: 'day' }) } } }) })
+    const t = createTollgate({ planSets: [set('a'), set('b')] })
+    await t.setPlan('u', 'a/free', { team: 'red', overrides: { daily: 2 } })
+    expect(await t.setPlan('u', 'a/free', { team: null })).toEqual({ plan: 'a/free', overrides: { daily: 2 } })
+    expect(await t.setPlan('u', 'b/free')).toEqual({ plan: 'b/free' })
+    await expect(t.setPlan('u', 'a/free', { overrides: { dialy: 1 } })).rejects.toMatchObject({ code: 'UNKNOWN_LIMIT' })
+  })
+
+  it('takes a request without an operation for the default one', async () => {
+    const daily = quota({ limit: 1, every: 'day', match: { operation: 'message' } })
+    const set = { name: 'a', plans: definePlans({ free: { rank: 0, limits: { daily } } }), operations: { message: {}, other: {} }, defaultOperation: 'message' }
+    const t = createTollgate({ planSets: [set], defaultPlan: 'free' })
+    expect((await t.consume({ subject: 'u' })).allowed).toBe(true)
+    expect((await t.consume({ subject: 'u' })).allowed).toBe(false)
+    expect((await t.consume({ subject: 'u', operation: 'other' })).allowed).toBe(true)
+    expect(() => createTollgate({ planSets: [{ ...set, defaultOperation: 'massage' }] })).toThrow(/did you mean 'message'/)
+  })
+
+  it('refuses a count of a limit that does not exist', async () => {
+    const t = createTollgate({ planSets: [{ name: 'a', plans: definePlans({ free: { rank: 0, limits: { agents: capacity({ limit: 1 }) } } }) }], defaultPlan: 'free' })
+    await expect(t.consume({ subject: 'u', current: { agnets: 3 } })).rejects.toMatchObject({ code: 'UNKNOWN_LIMIT', field: 'current.agnets' })
+  })
+})

@@ -8,7 +8,7 @@ import type { Digester } from '../content/digest.ts'
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import type { Locale, MessageFacts } from '../messages/index.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
-import type { CounterStore, DecideCommand, MaybePromise, Outcome, SettleCommand, SettleOutcome } from '../stores/store.ts'
+import type { CounterStore, DecideCommand, MaybePromise, Outcome, SettleCommand, SettleOutcome, StoredReservation } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
 import { decisionOf, isNear } from './decision.ts'
 import { Events } from './events.ts'
@@ -46,6 +46,8 @@ export const DEFAULT_TTL_MS = 60_000
 /** Marks reservations that this process's own counters hold while the store is down. */
 const LOCAL_ID = 'local_'
 const SETTLE_ATTEMPTS = 3
+/** What a settlement leaves behind. */
+const STATUS_AFTER = { commit: 'committed', release: 'released', undo: 'released', extend: 'open' } as const
 /** A plan changes, or a period ends, at most this often while one request is decided. */
 const MAX_COMPILATIONS = 4
 
@@ -118,6 +120,7 @@ export class Engine {
     if (outcome.result === 'unknown') throw new TollgateError('UNKNOWN_RESERVATION', `id: ${show(id)} is not a reservation, or it ended more than a day ago`, { field: 'id' })
     const settlement = settlementOf(outcome.reservation, this.config.keyPrefix)
     if (outcome.result === 'settled-before') {
+      await this.#finish(outcome.reservation)
       throw new TollgateError('ALREADY_SETTLED', `id: the reservation was ${settlement.status} before; a reservation is settled once`, { field: 'id', details: { reservation: settlement } })
     }
     if (outcome.result === 'expired') {
@@ -126,6 +129,12 @@ export class Engine {
     for (const linked of outcome.reservation.memo.linked ?? []) await this.#settleInStore(linked, action, options)
     if (action !== 'extend') this.events.emit('settled', { settlement })
     return settlement
+  }
+
+  /** The settlement of several subjects may have broken off after the first: whoever tries again completes it. */
+  async #finish({ status, memo }: StoredReservation): Promise<void> {
+    const action = status === 'committed' ? 'commit' : 'release'
+    for (const linked of memo.linked ?? []) await this.#settleInStore(linked, action, { amounts: memo.amounts, onlyOpen: true })
   }
 
   /** The plan a request is decided under: the one it names, else the subject's, else the default. */
@@ -170,8 +179,10 @@ export class Engine {
     return this.#decideFor(await record, request, action, part)
   }
 
-  #decideFor(record: SubjectRecord | undefined, request: TollgateRequest, action: Action, part: Part | undefined): MaybePromise<Decision> {
-    const program = this.programOf(request.subject, request.plan, record)
+  #decideFor(record: SubjectRecord | undefined, asked: TollgateRequest, action: Action, part: Part | undefined): MaybePromise<Decision> {
+    const program = this.programOf(asked.subject, asked.plan, record)
+    const { defaultOperation } = program.vocabulary
+    const request = asked.operation === undefined && defaultOperation !== undefined ? { ...asked, operation: defaultOperation } : asked
     validateRequest(request, program.vocabulary)
     assertNoCredits(program, request)
     const mode = modeFor(this.rollout, request.subject)
@@ -257,16 +268,25 @@ export class Engine {
     const now = this.config.clock.now()
     const decision: Decision = { allowed: true, subject: request.subject, plan: program.id, mode, degraded: isDegraded, violations: [], limits: [], decidedAt: now, retryAfterMs: 0 }
     const command = this.#command(inquiry, [], now)
-    if (command.reservation) return this.#reserveNothing(inquiry, command, decision, isDegraded)
+    if (command.reservation) return this.#reserveNothing(inquiry, command, decision)
     this.#announce(inquiry, decision)
     return decision
   }
 
   /** Nothing is held, so this process's own counters can keep the reservation when the store cannot. */
-  async #reserveNothing(inquiry: Omit<Inquiry, 'facts'>, command: DecideCommand, decision: Decision, isLocal = false): Promise<Decision> {
-    const reservation = { ...command.reservation!, id: isLocal ? LOCAL_ID + command.reservation!.id : command.reservation!.id }
+  async #reserveNothing(inquiry: Omit<Inquiry, 'facts'>, command: DecideCommand, decision: Decision): Promise<Decision> {
+    const reservation = { ...command.reservation! }
     const nothing = { ...command, charges: [], reservation }
-    await (isLocal ? this.#localStore().decide(nothing) : this.askStore((store) => store.decide(nothing), inquiry.request.signal))
+    try {
+      if (!decision.degraded) await this.askStore((store) => store.decide(nothing), inquiry.request.signal)
+    } catch (error) {
+      if (!isUnavailable(error)) throw error
+      decision.degraded = true
+    }
+    if (decision.degraded) {
+      if (!reservation.id.startsWith(LOCAL_ID)) reservation.id = LOCAL_ID + reservation.id
+      this.#localStore().decide(nothing)
+    }
     this.#announce(inquiry, decision)
     return { ...decision, reservation: new OpenReservation(this.#settler, reservation.id, command.now + reservation.ttlMs) }
   }
@@ -285,11 +305,19 @@ export class Engine {
     this.events.emit('degraded', { error, policy })
     if (policy === 'closed') throw error
     if (policy === 'open') return this.#passUnlimited(inquiry, true)
-    // Anchors are the store's to keep; until it is back the one this process knows will do.
-    const shared = charges.charges.filter(({ kind }) => kind !== CellKind.anchor)
-    for (const c of shared) c.max = Math.floor(c.max * this.config.localShare)
-    const local = { ...command, charges: shared, ...(command.reservation && { reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } }) }
-    return this.#conclude(inquiry, local, { limits: charges.limits, charges: shared }, this.#localStore().decide(local), true)
+    return this.#decideHere(inquiry, command, charges)
+  }
+
+  /** This process counts by itself: its share of each limit, and from its own first use where it knows no anchor. */
+  #decideHere(inquiry: Inquiry, command: DecideCommand, charges: Charges): MaybePromise<Decision> {
+    // A pause has no share, nor has what the caller counted.
+    for (const c of charges.charges) if (c.kind !== CellKind.stated && c.kind !== CellKind.cooldown) c.max = Math.floor(c.max * this.config.localShare)
+    const local = { ...command, charges: charges.charges, ...(command.reservation && { reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } }) }
+    const outcome = this.#localStore().decide(local)
+    if (!outcome.stale) return this.#conclude(inquiry, local, charges, outcome, true)
+    const known: SubjectFacts = { ...inquiry.facts, anchorAt: outcome.stale.anchorAt ?? inquiry.facts.anchorAt }
+    const again = compileCharges(inquiry.program, inquiry.request, command.now, known, this.config.digest, this.#scratch)
+    return this.#decideHere({ ...inquiry, facts: known }, command, again)
   }
 
   #settleInStore(id: string, action: SettleCommand['action'], { amounts, ttlMs, onlyOpen, signal }: SettleOptions): MaybePromise<SettleOutcome> {
@@ -298,16 +326,18 @@ export class Engine {
     if (!isLocal) this.#guard.assertRoom()
     const command: SettleCommand = { id, action, now: this.config.clock.now(), keyPrefix: this.config.keyPrefix, ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }), ...(onlyOpen && { onlyOpen }) }
     const answer = store.settle(command)
-    return isPromise(answer) ? this.#settleStubbornly(answer, () => store.settle(command), signal) : answer
+    return isPromise(answer) ? this.#settleStubbornly(action, answer, () => store.settle(command), signal) : answer
   }
 
   /** Settling twice has the effect of once, so a reply that was lost is asked for again. */
-  async #settleStubbornly(first: Promise<SettleOutcome>, again: () => MaybePromise<SettleOutcome>, signal: AbortSignal | undefined): Promise<SettleOutcome> {
+  async #settleStubbornly(action: SettleCommand['action'], first: Promise<SettleOutcome>, again: () => MaybePromise<SettleOutcome>, signal: AbortSignal | undefined): Promise<SettleOutcome> {
     let answer = first
     for (let attempt = 1; ; attempt++) {
       try {
         const outcome = await this.#guard.within(answer, signal)
-        return attempt > 1 && outcome.result === 'settled-before' ? { ...outcome, result: 'settled' } : outcome
+        // Somebody else may have settled it meanwhile, the other way.
+        const isOurs = attempt > 1 && outcome.result === 'settled-before' && outcome.reservation.status === STATUS_AFTER[action]
+        return isOurs ? { ...outcome, result: 'settled' } : outcome
       } catch (error) {
         if (attempt === SETTLE_ATTEMPTS || !isUnavailable(error)) throw error
         answer = Promise.resolve(again())

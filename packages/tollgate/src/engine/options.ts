@@ -34,7 +34,7 @@ const texts = recordOf('texts', 0, MAX_TEXTS, anyKey, (value, field) =>
 const options = objectOf<AnyOptions>('the options', {
   plans: unchecked,
   operations: unchecked,
-  planSets: optional(listOf('plan sets', 1, MAX_PLAN_SETS, objectOf<PlanSet>('a plan set', { name, plans: unchecked, operations: unchecked }))),
+  planSets: optional(listOf('plan sets', 1, MAX_PLAN_SETS, objectOf<PlanSet>('a plan set', { name, plans: unchecked, operations: unchecked, defaultOperation: optional(name) }))),
   defaultPlan: optional((value, field) => {
     if (typeof value === 'string') return value
     if (typeof value !== 'object' || value === null) refuse(value, field, 'a plan', "use a plan's name, or one per kind of subject")

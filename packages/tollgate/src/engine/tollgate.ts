@@ -100,11 +100,18 @@ export class Tollgate<N extends Names = Names> {
     return this.#subjects.get(subject)
   }
 
-  /** Stores the subject's plan, from now on; what it used counts on. Other facts stay as they are unless given. */
-  async setPlan(subject: string, plan: N['plan'], facts: PlanFacts<N> = {}): Promise<SubjectRecord> {
+  /**
+   * Stores the subject's plan, from now on; what it used counts on. Other facts stay as they are unless given; `null`
+   * removes one. Limits of its own go when the plan is of another set, where their names mean something else.
+   */
+  async setPlan(subject: string, plan: N['plan'], facts?: PlanFacts<N>): Promise<SubjectRecord> {
     this.#assertSubject(subject)
-    const program = this.#engine.config.catalog.find(plan)
-    const record = { ...(await this.#subjects.get(subject)), ...validateFacts(facts as Omit<SubjectRecord, 'plan'>, this.#engine.config.catalog.limitsOf(program.set)), plan: program.id }
+    const { catalog } = this.#engine.config
+    const program = catalog.find(plan)
+    const { overrides, ...known } = (await this.#subjects.get(subject)) ?? {}
+    const isSameSet = known.plan !== undefined && catalog.lookup(known.plan)?.set === program.set
+    const merged = { ...known, ...(isSameSet && overrides && { overrides }), ...validateFacts(facts ?? {}, program.vocabulary.limits), plan: program.id }
+    const record = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)) as SubjectRecord
     await this.#subjects.set(subject, record)
     return record
   }
@@ -182,12 +189,17 @@ function viewOf({ id, headline, limits }: Program): PlanView {
 /** The latest anchor, in the year 2096: later ones are seconds taken for milliseconds, or worse. */
 const MAX_ANCHOR_AT = 4e12
 
-function validateFacts({ anchorAt, team, attributes, overrides }: Omit<SubjectRecord, 'plan'>, limits: ReadonlySet<string>): Omit<SubjectRecord, 'plan'> {
-  if (anchorAt !== undefined) assertInteger(anchorAt, 'anchorAt', 0, MAX_ANCHOR_AT)
-  if (team !== undefined) assertText(team, 'team')
+function validateFacts({ anchorAt, team, attributes, overrides }: PlanFacts, limits: ReadonlySet<string>): PlanFacts {
+  if (anchorAt !== undefined && anchorAt !== null) assertInteger(anchorAt, 'anchorAt', 0, MAX_ANCHOR_AT)
+  if (team !== undefined && team !== null) assertText(team, 'team')
   for (const [limit, max] of Object.entries(overrides ?? {})) {
     if (!limits.has(limit)) throw new TollgateError('UNKNOWN_LIMIT', `${at('overrides', limit)}: no plan of the set has this limit; ${suggest(limit, [...limits])}`, { field: at('overrides', limit) })
     if (max !== Infinity) assertInteger(max, `overrides.${limit}`, 0, MAX_AMOUNT)
   }
-  return { ...(anchorAt !== undefined && { anchorAt }), ...(team !== undefined && { team }), ...(attributes && { attributes: { ...attributes } }), ...(overrides && { overrides: { ...overrides } }) }
+  return {
+    ...(anchorAt !== undefined && { anchorAt }),
+    ...(team !== undefined && { team }),
+    ...(attributes !== undefined && { attributes: attributes && { ...attributes } }),
+    ...(overrides !== undefined && { overrides: overrides && { ...overrides } }),
+  }
 }

@@ -125,10 +125,14 @@ export interface Usage {
   limits: LimitState[]
 }
 
-/** What can be stored of a subject beside its plan. */
-export interface PlanFacts<N extends Names = Names> extends Omit<SubjectRecord, 'plan' | 'overrides'> {
+/** What can be stored of a subject beside its plan; `null` removes it. */
+export interface PlanFacts<N extends Names = Names> {
+  /** Epoch ms, up to the year 2096. */
+  anchorAt?: number | null
+  team?: string | null
+  attributes?: SubjectRecord['attributes'] | null
   /** Limits of its own, by name, in place of the plan's: 0 … 2^31−1, or `Infinity`. */
-  overrides?: Named<N['limit'], number>
+  overrides?: Named<N['limit'], number> | null
 }
 
 /** What a client, or an adapter, needs to know of a plan. */

@@ -44,6 +44,6 @@ export type WorldPlan = keyof typeof plans
 /** Both need the dimension `world`. */
 export const operations = { message: {}, agent_create: {} } as const
 
-export const planSet: PlanSet = { name: 'virtual-worlds', plans, operations }
+export const planSet: PlanSet = { name: 'virtual-worlds', plans, operations, defaultOperation: 'message' }
 
 export const defaultPlan = 'free' satisfies WorldPlan

@@ -108,11 +108,12 @@ export class MemoryStore implements CounterStore {
     if (action === 'extend') {
       if (hasExpired) return { result: 'expired', reservation }
       reservation.expiresAt = Math.max(reservation.expiresAt, now + command.ttlMs!)
-      extendHolds(this.#records.ownHolds(this.#rowOf(reservation, now)), reservation.serial, now, now + command.ttlMs!)
+      if (reservation.charges.length > 0) extendHolds(this.#records.ownHolds(this.#rowOf(reservation, now)), reservation.serial, now, now + command.ttlMs!)
       return { result: 'settled', reservation }
     }
-    const row = this.#rowOf(reservation, now)
-    dropHolds(this.#records.ownHolds(row), reservation.serial)
+    // One of nothing (limits are off, or there was no room) brings no record with it.
+    const row = reservation.charges.length > 0 ? this.#rowOf(reservation, now) : -1
+    if (row >= 0) dropHolds(this.#records.ownHolds(row), reservation.serial)
     if (action === 'commit') this.#commit(reservation, row, now, command.amounts)
     if (action === 'undo') {
       this.#each(reservation, row, (c, cell) => undoCharge(c, cell, reservation.chargedAt))

@@ -4,11 +4,12 @@ import { IntTable } from './int-table.ts'
 import type { WordPool } from './word-pool.ts'
 
 const OWNER = 0
+/** The scope's id and, in its last five bits, how often the cell was doubled: a column less for a million users. */
 const SCOPE = 1
 const NEXT = 2
 const ADDRESS = 3
-const LENGTH = 4
 const NONE = -1
+const DOUBLING_BITS = 5
 /** A digest is 128 bits: two words in front of the cell. */
 const DIGEST_WORDS = 2
 
@@ -29,7 +30,7 @@ interface Scope {
  */
 export class Partitions {
   readonly #pool: WordPool
-  readonly #entries = new IntTable(5)
+  readonly #entries = new IntTable(4)
   readonly #scopes: (Scope | undefined)[] = []
   readonly #freeScopes: number[] = []
   readonly #bySlot: Map<string, Scope>[] = []
@@ -68,13 +69,11 @@ export class Partitions {
     const scope = this.#scopeFor(c)
     scope.entries++
     const entry = this.#entries.add()
-    const words = Math.max(CELL_WORDS[c.kind], 1) + (scope.hasDigest ? DIGEST_WORDS : 0)
-    const address = this.#pool.allocate(words)
+    const address = this.#pool.allocate(digestWords(scope) + lengthOf(c.kind, 0))
     this.#entries.set(entry, OWNER, owner)
-    this.#entries.set(entry, SCOPE, scope.id)
+    this.#entries.set(entry, SCOPE, scope.id << DOUBLING_BITS)
     this.#entries.set(entry, NEXT, head)
     this.#entries.set(entry, ADDRESS, address)
-    this.#entries.set(entry, LENGTH, words)
     if (scope.hasDigest) {
       this.#readDigest(c.digest)
       this.#pool.chunk(address).set(this.#digestWords, this.#pool.offset(address))
@@ -89,7 +88,7 @@ export class Partitions {
   remove(entry: number): void {
     this.#takeOut(entry)
     const scope = this.scope(entry)
-    this.#pool.release(this.#entries.get(entry, ADDRESS), this.#entries.get(entry, LENGTH))
+    this.#pool.release(this.#entries.get(entry, ADDRESS), digestWords(scope) + lengthOf(scope.kind, this.#doublings(entry)))
     this.#entries.remove(entry)
     if (--scope.entries > 0) return
     this.#bySlot[scope.slot]!.delete(scope.partition)
@@ -106,35 +105,38 @@ export class Partitions {
   }
 
   scope(entry: number): Scope {
-    return this.#scopes[this.#entries.get(entry, SCOPE)]!
+    return this.#scopes[this.#entries.get(entry, SCOPE) >>> DOUBLING_BITS]!
+  }
+
+  #doublings(entry: number): number {
+    return this.#entries.get(entry, SCOPE) & ((1 << DOUBLING_BITS) - 1)
   }
 
   /** Points `cell` at the entry's words. */
   cell(entry: number, cell: Cell): Cell {
     const address = this.#entries.get(entry, ADDRESS)
-    const skip = this.scope(entry).hasDigest ? DIGEST_WORDS : 0
+    const scope = this.scope(entry)
     cell.w = this.#pool.chunk(address)
-    cell.at = this.#pool.offset(address) + skip
-    cell.length = this.#entries.get(entry, LENGTH) - skip
+    cell.at = this.#pool.offset(address) + digestWords(scope)
+    cell.length = lengthOf(scope.kind, this.#doublings(entry))
     cell.id = Partitions.cellId(entry)
     return cell
   }
 
   /** Doubles the room of a log, up to its bound: from then on it merges (see `append` in the kernel). */
   grow(entry: number, cell: Cell): void {
-    const length = Math.min(cell.length * 2, 2 * MAX_LOGGED)
-    if (length === cell.length) return
     const scope = this.scope(entry)
-    const skip = scope.hasDigest ? DIGEST_WORDS : 0
+    const length = lengthOf(scope.kind, this.#doublings(entry) + 1)
+    if (length === cell.length) return
+    const skip = digestWords(scope)
     const address = this.#entries.get(entry, ADDRESS)
-    const words = skip + length
-    const grown = this.#pool.allocate(words)
+    const grown = this.#pool.allocate(skip + length)
     const to: Cell = { w: this.#pool.chunk(grown), at: this.#pool.offset(grown) + skip, length, id: cell.id }
     to.w.set(cell.w.subarray(cell.at - skip, cell.at), to.at - skip)
     clearCell(to.w, to.at, to.length, scope.kind)
     growLog(cell, to)
     this.#entries.set(entry, ADDRESS, grown)
-    this.#entries.set(entry, LENGTH, words)
+    this.#entries.set(entry, SCOPE, this.#entries.get(entry, SCOPE) + 1)
     this.#pool.release(address, skip + cell.length)
     Object.assign(cell, to)
   }
@@ -171,7 +173,7 @@ export class Partitions {
   }
 
   #is(entry: number, owner: number, scope: Scope): boolean {
-    if (this.#entries.get(entry, OWNER) !== owner || this.#entries.get(entry, SCOPE) !== scope.id) return false
+    if (this.#entries.get(entry, OWNER) !== owner || this.#entries.get(entry, SCOPE) >>> DOUBLING_BITS !== scope.id) return false
     if (!scope.hasDigest) return true
     const address = this.#entries.get(entry, ADDRESS)
     const w = this.#pool.chunk(address)
@@ -220,6 +222,11 @@ export class Partitions {
     for (const entry of old) if (entry !== NONE) this.#insert(entry)
   }
 }
+
+const digestWords = ({ hasDigest }: Scope): number => (hasDigest ? DIGEST_WORDS : 0)
+
+/** Words of a cell that was doubled so often. */
+const lengthOf = (kind: CellKind, doublings: number): number => Math.min(Math.max(CELL_WORDS[kind], 1) << doublings, 2 * MAX_LOGGED)
 
 /** Different in every process, so that nobody outside can aim at one bucket. */
 const SEED = (Math.random() * 2 ** 32) | 0

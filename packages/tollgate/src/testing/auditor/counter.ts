@@ -74,6 +74,8 @@ export class Counter {
       this.#label = label
     }
     this.#endAt = this.#label + lengthMs
+    // Nobody will ask for it again.
+    this.#drop((entry) => (entry.until !== null ? entry.until + 2 * GRACE_MS < at : limit.windowMs > 0 && entry.at <= at - 2 * limit.windowMs))
     const isHeld = isHeldKind(limit.kind)
     if (limit.kind === 'concurrency' && !hold) return this.#label
     if (limit.kind === 'tokenBucket' && isCertain) this.#take(limit, at, limit.amount)
@@ -88,7 +90,7 @@ export class Counter {
     const isKept = limit.kind === 'quota' || limit.kind === 'capacity'
     if (isHeldKind(limit.kind)) this.#drop((entry) => entry.id === id)
     if (limit.kind === 'quota' && isCertain && label < this.#label) return
-    if (limit.kind === 'quota' && isCertain) this.#label = label
+    if (limit.kind === 'quota' && isCertain && this.#label === -Infinity) this.#label = label
     if (isKept) this.#entries.push({ id, at, amount: actual, label: limit.kind !== 'quota' ? 0 : isCertain ? this.#label : ANY_LABEL, until: null, isCertain, isExtra: false })
     else if (limit.kind !== 'cooldown' && limit.kind !== 'concurrency' && actual > limit.amount) {
       if (limit.kind === 'tokenBucket') this.#take(limit, at, actual - limit.amount)

@@ -20,8 +20,19 @@ export interface MetLimit {
   readonly windowMs: number
 }
 
+/** By request and plan: a request is in the history of each of its calls. */
+const met = new WeakMap<TollgateRequest, Map<string, readonly MetLimit[]>>()
+
 /** The counted limits that the request meets. */
-export function metLimits(planId: string, plan: PlanDefinition, request: TollgateRequest): MetLimit[] {
+export function metLimits(planId: string, plan: PlanDefinition, request: TollgateRequest): readonly MetLimit[] {
+  const byPlan = met.get(request) ?? new Map<string, readonly MetLimit[]>()
+  met.set(request, byPlan)
+  const limits = byPlan.get(planId) ?? meet(planId, plan, request)
+  byPlan.set(planId, limits)
+  return limits
+}
+
+function meet(planId: string, plan: PlanDefinition, request: TollgateRequest): MetLimit[] {
   return Object.entries(plan.limits).flatMap(([name, definition]) => {
     if (definition.kind === 'allowOnly' || !isAbout(definition, request)) return []
     if (definition.kind === 'duplicates' && request.content === undefined) return []
@@ -50,18 +61,32 @@ export function wholeLimit(planId: string, plan: PlanDefinition, name: string): 
   return metLimit(planId, name, definition, '', { subject: '' })
 }
 
+type Fixed = Omit<MetLimit, 'amount' | 'key'> & { isMetered: boolean; counter: string }
+
+/** What of a limit does not depend on the request; a history has thousands. */
+const fixed = new WeakMap<LimitDefinition, Map<string, Fixed>>()
+
 function metLimit(planId: string, name: string, definition: LimitDefinition, partition: string, request: TollgateRequest): MetLimit {
+  const byName = fixed.get(definition) ?? new Map<string, Fixed>()
+  fixed.set(definition, byName)
+  const known = byName.get(`${planId} ${name}`) ?? fix(planId, name, definition)
+  byName.set(`${planId} ${name}`, known)
+  const { kind, max, meter, weight, windowMs, isMetered, counter } = known
+  const asked = request.amounts?.[meter] ?? (meter === 'requests' ? 1 : 0)
+  return { name, kind, definition, key: `${counter} ${partition}`, max, amount: isMetered ? asked * weight : 1, meter, weight, windowMs }
+}
+
+function fix(planId: string, name: string, definition: LimitDefinition): Fixed {
   const isMetered = 'meter' in definition || ['quota', 'slidingWindow', 'fixedWindow', 'tokenBucket'].includes(definition.kind)
   const meter = ('meter' in definition && definition.meter) || 'requests'
   const weight = ('weight' in definition && definition.weight) || 1
-  const asked = request.amounts?.[meter] ?? (meter === 'requests' ? 1 : 0)
   const windowMs = windowMsOf(definition)
   const period = definition.kind === 'quota' ? [definition.every, definition.timezone ?? 'UTC', definition.anchor ?? 'calendar'] : [windowMs]
   const set = planId.includes('/') ? planId.slice(0, planId.indexOf('/')) : ''
   const per = 'per' in definition ? (definition.per ?? []) : []
   const exact = definition.kind === 'slidingWindow' && definition.exact === true
-  const key = JSON.stringify([set, name, definition.kind, exact, period, per, partition])
-  return { name, kind: definition.kind, definition, key, max: maxOf(definition), amount: isMetered ? asked * weight : 1, meter: isMetered ? meter : '', weight, windowMs }
+  const counter = JSON.stringify([set, name, definition.kind, exact, period, per])
+  return { name, kind: definition.kind, definition, counter, max: maxOf(definition), isMetered, meter: isMetered ? meter : '', weight, windowMs }
 }
 
 function maxOf(d: LimitDefinition): number {

@@ -17,6 +17,7 @@ export class OwnPeriods {
       if (event.type === 'reset' && event.limit === undefined) this.restart(event.subject)
       if (event.type !== 'decision' || event.admitted !== true || event.action === 'check' || !event.decision) continue
       const { request, plan, decision } = event
+      if (!Object.values(plans[plan]!.limits).some(isOwn)) continue
       for (const { key, name, definition } of metLimits(plan, plans[plan]!, request)) {
         if (!isOwn(definition)) continue
         const state = decision.limits.find(({ limit, subject }) => limit === name && (subject ?? decision.subject) === request.subject)

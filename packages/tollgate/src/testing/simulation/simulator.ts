@@ -34,6 +34,8 @@ export interface SimulationResult {
 /** Store calls have 50 ms; the longest call makes some 30 of them in a row: three subjects, four compilations, retries. */
 const DEADLINE_MS = 2000
 const WORK_MS = 500
+/** What a settlement has to say to whoever asked for it. */
+const STATUS_AFTER: Readonly<Record<string, string>> = { commit: 'committed', release: 'released', extend: 'open' }
 const START_AT = Date.UTC(2026, 0, 30, 23, 58)
 
 /** Runs the whole engine among interleaved callers, in virtual time, over a store that misbehaves. */
@@ -108,8 +110,10 @@ class Simulation implements Stage {
     let said: string
     try {
       answer = await this.#recorder.within(call, () => ask(tollgate))
-      said = JSON.stringify(answer, withoutTexts) ?? ''
+      said = summaryOf(answer)
       this.#count(outcomeOf(answer))
+      const wanted = STATUS_AFTER[call.name]
+      if (wanted !== undefined && outcomeOf(answer) !== wanted) this.#failures.push(`call ${number} (${call.name}) says it is done, and the reservation is ${outcomeOf(answer)}`)
     } catch (error) {
       said = String(TollgateError.isInstance(error) ? error.code : error)
       this.#count(said)
@@ -211,9 +215,13 @@ function faultsOf(random: Random, seed: number): Faults | null {
   return { delayMs: random.integer(0, 24), late: share(0.03), failBefore: share(0.03), failAfter: share(0.03), repeat: share(0.1), hang: share(0.02) }
 }
 
-/** Texts follow from the rest of a violation, and take most of the time. */
-function withoutTexts(key: string, value: unknown): unknown {
-  return key === 'violations' ? (value as Decision['violations']).map(({ limit, subject, retryAfterMs }) => [limit, subject, retryAfterMs]) : value
+/** An answer for the trace, without the texts, which follow from the rest and take most of the time. */
+function summaryOf(answer: unknown): string {
+  if (typeof answer !== 'object' || answer === null) return String(answer)
+  if ('decision' in answer) return summaryOf(answer.decision) + ('settlement' in answer ? summaryOf(answer.settlement) : '')
+  if (!('allowed' in answer)) return JSON.stringify(answer)
+  const { allowed, degraded, plan, decidedAt, retryAfterMs, reservation, limits, violations } = answer as Decision
+  return JSON.stringify([allowed, degraded, plan, decidedAt, retryAfterMs, reservation?.id, reservation?.expiresAt, limits.map(({ limit, used, max, resetAt }) => [limit, used, max, resetAt]), violations.map((v) => [v.limit, v.retryAfterMs])])
 }
 
 function outcomeOf(answer: unknown): string {
