@@ -209,8 +209,8 @@ describe('worlds', () => {
     // Its tokens are more than a day's trial has, so for businesses the plan is one that has enough.
     const answers = [await as('ana')('POST', MESSAGE, { content }), await as('ana')('POST', '/api/chat', { model: 'gemini-2.0-flash', ...chat }), await as('ana', 'PRO')('POST', '/api/business/b/chat', chat)]
     expect(answers.map((answer) => answer.status)).toEqual([status, status, status])
-    if (status === 413) for (const answer of answers) expect(await jsonOf(answer)).toMatchObject({ code: 'TOO_LARGE', field: expect.stringMatching(/content$/) })
-    else await Promise.all(answers.map((answer) => answer.text()))
+    const codes = await Promise.all(answers.map(async (answer) => /"code":"(\w+)".*"field":"[\w.]*content"/.exec(await answer.text())?.[1]))
+    expect(codes).toEqual(Array(3).fill(status === 413 ? 'TOO_LARGE' : undefined))
   })
 
   it('logs as its queries look for', async () => {

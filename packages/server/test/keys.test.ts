@@ -1,5 +1,7 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ADMIN_KEY, jsonOf, message, startServer } from './helpers.ts'
+import { ADMIN_KEY, jsonOf, message, startServer, temporaryFolder } from './helpers.ts'
 
 describe('API keys', () => {
   it('are made, listed, rotated and revoked', async () => {
@@ -78,8 +80,11 @@ describe('API keys', () => {
   })
 
   it('are at most a thousand', async () => {
-    const { ask } = await startServer()
-    for (let i = 0; i < 1000; i++) await ask('POST', '/v1/keys', { body: { scopes: ['read'] } })
+    const dataDir = temporaryFolder()
+    const keys = Array.from({ length: 999 }, (_, i) => ({ id: `${i}`.padStart(16, '0'), namespace: 'default', name: null, scopes: ['read'], hash: 'h'.repeat(43), createdAt: 0 }))
+    writeFileSync(join(dataDir, 'state.json'), JSON.stringify({ version: 1, keys }))
+    const { ask } = await startServer({ dataDir })
+    expect((await ask('POST', '/v1/keys', { body: { scopes: ['read'] } })).status).toBe(201)
     const response = await ask('POST', '/v1/keys', { body: { scopes: ['read'] } })
     expect(response.status).toBe(422)
     expect((await jsonOf(response)).detail).toContain('1000')

@@ -13,7 +13,8 @@ export function offlineModel({ wordMs = WORD_MS }: { wordMs?: number } = {}): Ch
     async *reply({ model, messages, isStreamed, signal }) {
       const text = answerTo(model, messages.at(-1)?.content ?? '')
       for (const word of text.split(/(?<= )/)) {
-        if (isStreamed) await wait(wordMs, undefined, { signal })
+        // A timer of 0 ms takes one at least, and an answer has thirty words.
+        if (isStreamed && wordMs > 0) await wait(wordMs, undefined, { signal })
         signal.throwIfAborted()
         yield { text: word }
       }

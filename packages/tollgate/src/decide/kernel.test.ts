@@ -77,6 +77,14 @@ describe('quota', () => {
     expect(cell.words).toEqual([2000, 11])
   })
 
+  it('a period that its cell is ahead of ends with the calendar, once its time has come', () => {
+    const cell = new OneCell(quota())
+    // Counted from an anchor that was changed since.
+    cell.consume(quota({ startAt: 1200, endAt: 2200, amount: 4 }), 1500)
+    for (const now of [1200, 1500]) expect(cell.look(quota(), now)).toEqual({ passes: true, used: 4, resetAt: 2000, retryAt: 0 })
+    expect(cell.look(quota(), 1199).resetAt).toBe(2200)
+  })
+
   it('a limit of 0 or less than the amount promises no wait', () => {
     const cell = new OneCell(quota())
     expect(cell.look(quota({ max: 0, amount: 0 }), 1500).retryAt).toBe(Infinity)
@@ -102,6 +110,7 @@ describe('quota', () => {
     const held = cell.reserve(quota({ startAt: 2000, endAt: 3000, amount: 2 }), 2000, 2100)
     expect(held).toMatchObject({ passes: true, used: 2, resetAt: 3000, retryAt: 0 })
     expect(cell.words).toEqual([2000, 0])
+    expect(cell.reserve(quota({ startAt: 2000, endAt: 3000 }), 2000, 9000).resetAt).toBe(3000)
   })
 })
 
@@ -204,7 +213,11 @@ describe('sliding log', () => {
     expect(Math.max(...cell.words)).toBeLessThan(4000)
   })
 
-  it('what comes in the same millisecond is one entry', () => {
+  it('what comes in the same millisecond is one entry, also where there is room for two', () => {
+    const long = new OneCell(slidingLog())
+    for (const now of [0, 10, 20, 300, 300, 300]) long.consume(slidingLog(), now)
+    expect(long.words.filter((word) => word === 300).length).toBe(1)
+    expect(long.look(slidingLog(), 300).used).toBe(3)
     const cell = new OneCell(slidingLog())
     for (let i = 0; i < 5; i++) cell.consume(slidingLog(), 100)
     expect(cell.words).toEqual([100, 5])
@@ -324,6 +337,9 @@ describe('capacity', () => {
     expect(cell.look(capacity({ amount: 3 }), 1499).retryAt).toBe(Infinity)
     expect(cell.look(capacity({ amount: 2 }), 1500).passes).toBe(true)
     expect(cell.words).toEqual([1000, 1])
+    const unused = new OneCell(capacity())
+    unused.reserve(capacity(), 1000, 1500)
+    expect(unused.words).toEqual([-Infinity, 0])
   })
 })
 
@@ -346,6 +362,7 @@ describe('a kind of cell that is not known', () => {
     expect(() => examine(c, { w: new Float64Array(2), at: 0, length: 2, id: 0 }, [], 0, { passes: true, used: 0, resetAt: 0, retryAt: 0 })).toThrow('Cell kind 42 is not one this version of Tollgate knows; upgrade this process before you use the kind')
     expect(unknownKind(42 as never)).toBeInstanceOf(Error)
     expect(() => new OneCell(fixedWindow()).commit(c, 0, 1)).toThrow(/Cell kind 42/)
+    expect(() => apply(c, new OneCell(fixedWindow()).cell, 0, { passes: true, used: 0, resetAt: 0, retryAt: 0 })).toThrow(/Cell kind 42/)
     expect(() => new OneCell(fixedWindow()).undo(c, 0)).toThrow(/Cell kind 42/)
   })
 })
@@ -392,6 +409,16 @@ describe('a cell in the future', () => {
     expect(cell.look(quota(), 1700).used).toBe(1)
   })
 
+  it('is left as it is when only a hold is ahead', () => {
+    const cell = new OneCell(capacity())
+    cell.consume(capacity(), 900)
+    cell.reserve(capacity(), 9100, 9300)
+    repair(capacity(), cell.cell, cell.holds, 950)
+    expect(cell.words).toEqual([900, 1])
+    expect(cell.look(capacity(), 1149).used).toBe(2)
+    expect(cell.look(capacity(), 1150).used).toBe(1)
+  })
+
   it('is noticed by a hold alone', () => {
     const cell = new OneCell(concurrency())
     cell.reserve(concurrency(), 9100, 9300)
@@ -422,6 +449,7 @@ describe('a cell is forgotten', () => {
     ['a log after its newest entry', CellKind.slidingLog, [100, 1, 1000, 2], 1500],
     ['a window after its start', CellKind.fixedWindow, [1000, 5], 1500],
     ['a bucket when it is full', CellKind.tokenBucket, [1000, 0], 1500],
+    ['a bucket that is half full, no sooner', CellKind.tokenBucket, [1000, 300], 1500],
     ['a bucket in debt when the debt has flowed back too', CellKind.tokenBucket, [1000, -100], 1534],
     ['concurrency at once: its holds say the rest', CellKind.concurrency, [], -Infinity],
     ['a cooldown after its wait', CellKind.cooldown, [1000], 1500],

@@ -273,7 +273,7 @@ function slidingRetryAt(c: Charge, startAt: number, current: number, previous: n
 /** Units of 1/everyMs tokens: a millisecond adds `refill` of them, so nothing is ever rounded. */
 export function bucketLevel(c: Charge, updatedAt: number, level: number, now: number): number {
   const full = c.max * c.windowMs
-  if (updatedAt === -Infinity || level >= full) return full
+  // Into a bucket never used, since for ever; one with more than a smaller limit holds is full too.
   const flowed = (now - updatedAt) * c.refill
   return flowed >= full - level ? full : level + flowed
 }

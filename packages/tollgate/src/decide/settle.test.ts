@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chargeOf, type ChargeFacts } from '../testing/charges.ts'
-import { OneCell } from '../testing/one-cell.ts'
+import type { OneCell } from '../testing/one-cell.ts'
 import { CellKind, type Charge } from './charge.ts'
 import { commitCharge, returnCapacity, undoCharge } from './settle.ts'
 

@@ -121,12 +121,18 @@ export class Engine {
     const settlement = settlementOf(outcome.reservation, this.config.keyPrefix)
     if (outcome.result === 'settled-before') {
       await this.#finish(outcome.reservation)
+      const standing = action === 'release' && !options.onlyOpen ? await this.#giveBack(outcome.reservation) : undefined
+      if (standing) return this.#settled({ ...settlement, status: 'released', settledAt: standing.settledAt }, action)
       throw new TollgateError('ALREADY_SETTLED', `id: the reservation was ${settlement.status} before; a reservation is settled once`, { field: 'id', details: { reservation: settlement } })
     }
     if (outcome.result === 'expired') {
       throw new TollgateError('RESERVATION_EXPIRED', 'id: the hold has expired and cannot be extended; commit what was used, or reserve again', { field: 'id', details: { reservation: settlement } })
     }
     for (const linked of outcome.reservation.memo.linked ?? []) await this.#settleInStore(linked, action, options)
+    return this.#settled(settlement, action)
+  }
+
+  #settled(settlement: Settlement, action: SettleCommand['action']): Settlement {
     if (action !== 'extend') this.events.emit('settled', { settlement })
     return settlement
   }
@@ -135,6 +141,17 @@ export class Engine {
   async #finish({ status, memo }: StoredReservation): Promise<void> {
     const action = status === 'committed' ? 'commit' : 'release'
     for (const linked of memo.linked ?? []) await this.#settleInStore(linked, action, { amounts: memo.amounts, onlyOpen: true })
+  }
+
+  /** Of several subjects, capacity may stand in another's reservation than the one that the caller knows. */
+  async #giveBack({ status, memo }: StoredReservation): Promise<StoredReservation | undefined> {
+    let standing: StoredReservation | undefined
+    if (status !== 'committed') return undefined
+    for (const linked of memo.linked ?? []) {
+      const outcome = await this.#settleInStore(linked, 'release', {})
+      if (outcome.result === 'settled') standing = outcome.reservation
+    }
+    return standing
   }
 
   /** The plan a request is decided under: the one it names, else the subject's, else the default. */

@@ -91,7 +91,7 @@ describe.each(['fails', 'loses'] as const satisfies Behaviour[])('when the store
     store.behaviour = behaviour
     await tollgate.consume({ subject: 'u' })
     await tollgate.consume({ subject: 'u', operation: 'chat' })
-    await expect(tollgate.consume({ subject: 'u', operation: 'chat', dimensions: { model: 'opus' } })).rejects.toThrow()
+    await expect(tollgate.consume({ subject: 'u', operation: 'chat', dimensions: { model: 'opus' } })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
     expect(degraded).toEqual(['open', 'local', 'closed'])
   })
 

@@ -11,7 +11,6 @@ import type { SubjectRecord, SubjectStore } from './subjects.ts'
 import type { CommitOptions, Decision, Names, PlanFacts, PlanView, Settlement, TollgateRequest, Usage } from './types.ts'
 import { type Explanation, explain, usageOf } from './usage.ts'
 
-export { createTollgate } from './create.ts'
 
 /**
  * One engine: plans, a store and the state of its subjects. Denials are values; what is thrown is a `TollgateError`.

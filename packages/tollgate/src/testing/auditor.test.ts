@@ -83,7 +83,7 @@ describe('audit', () => {
     const admitted: [operation: string, gapMs: number][] = [['log', 4999], ['grid', 3000], ['bucket', 300], ['pause', 4999], ['parallel', 0], ['agent', 0]]
     for (const [operation, gapMs] of admitted) {
       const events = [0, 1, 2].flatMap((i): AuditEvent[] => [asked({ operation, at: NOON + i * gapMs, id: `r${i}` }), { type: 'reset', at: NOON + i * gapMs, subject: 'user:1', limit: 'daily' }])
-      expect(audit(historyOf(...events)).at(-1), operation).toMatchObject({ promise: 1, event: 4 })
+      expect({ operation, ...audit(historyOf(...events)).at(-1) }).toMatchObject({ operation, promise: 1, event: 4 })
     }
     expect(found(asked({ content: 'twice the same' }), asked({ content: 'twice the same' }))).toEqual([[1, 1]])
     expect(found(asked({ operation: 'model', model: 'large' }))).toEqual([[1, 0]])

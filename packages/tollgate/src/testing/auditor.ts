@@ -194,7 +194,8 @@ class Auditor {
   }
 }
 
-function bodyOf({ request: { idempotencyKey: _, ttlMs: _ttl, signal: _signal, ...body }, plan }: DecisionEvent): string {
+function bodyOf({ request, plan }: DecisionEvent): string {
+  const { idempotencyKey: _key, ttlMs: _ttl, signal: _signal, ...body } = request
   return JSON.stringify([body, plan])
 }
 

@@ -34,8 +34,18 @@ const DAY_MS = 86_400_000
 const windowMs = fc.constantFrom(1, 7, 10, 100, 1000, MINUTE_MS, DAY_MS)
 const max = fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 1, max: 6 }) }, { weight: 1, arbitrary: fc.constantFrom(0, 2 ** 31 - 1) })
 const kind = fc.constantFrom<CellKind>(
-  ...[CellKind.quota, CellKind.quota, CellKind.fixedWindow, CellKind.slidingCounter, CellKind.slidingLog, CellKind.slidingLog, CellKind.tokenBucket],
-  ...[CellKind.cooldown, CellKind.concurrency, CellKind.capacity, CellKind.stated, CellKind.anchor],
+  CellKind.quota,
+  CellKind.quota,
+  CellKind.fixedWindow,
+  CellKind.slidingCounter,
+  CellKind.slidingLog,
+  CellKind.slidingLog,
+  CellKind.tokenBucket,
+  CellKind.cooldown,
+  CellKind.concurrency,
+  CellKind.capacity,
+  CellKind.stated,
+  CellKind.anchor,
 )
 
 const limitShape: fc.Arbitrary<LimitShape> = fc.record({
