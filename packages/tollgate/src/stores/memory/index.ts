@@ -35,6 +35,7 @@ const validOptions = objectOf<MemoryStoreOptions>('options', {
 })
 
 const NO_HOLDS: Holds = []
+const NO_PLAN = -1
 /** Expired records looked at with each call, and when the store is full. */
 const TIDY_STEPS = 2
 const TIDY_STEPS_WHEN_FULL = 1000
@@ -73,26 +74,16 @@ export class MemoryStore implements CounterStore {
     this.#records.tidy(now, TIDY_STEPS)
     if (action === 'reserve') this.#reservations.assertRoom(now)
     const row = this.#records.find(command.subject)
+    this.#fitScratch(charges.length)
+    const missing = this.#records.locateAll(row, charges, this.#cells)
+    const stale = this.#staleness(charges, now)
+    if (stale) return { at: now, admitted: false, verdicts: [], stale }
     let holds = this.#records.holds(row, NO_HOLDS)
+    if (isSetBack) holds = this.#repair(charges, holds, now, action)
     const outcome = this.#outcome
     outcome.at = now
-    outcome.admitted = true
+    outcome.admitted = this.#examine(charges, holds, now)
     outcome.uncounted = false
-    if (this.#verdicts.length !== charges.length) this.#verdicts.length = charges.length
-    let missing = 0
-    for (let i = 0; i < charges.length; i++) {
-      const c = charges[i]!
-      const cell = (this.#cells[i] ??= newCell())
-      if (!this.#records.locate(row, c, cell)) missing++
-      if (c.kind === CellKind.anchor && cell.w[cell.at] !== -Infinity && cell.w[cell.at] !== c.startAt) return { at: now, admitted: false, verdicts: [], stale: { anchorAt: cell.w[cell.at]! } }
-      if (c.kind === CellKind.quota && (now < c.startAt || now >= c.endAt)) return { at: now, admitted: false, verdicts: [], stale: {} }
-      if (isSetBack && isAhead(c, cell, holds, now)) {
-        // A denied request notices the step too, or its wait would begin anew with each attempt. A check writes nothing.
-        if (action === 'check') holds = copyInto(cell, holds)
-        repair(c, cell, holds, now)
-      }
-      if (!examine(c, cell, holds, now, (this.#verdicts[i] ??= newVerdict()))) outcome.admitted = false
-    }
     if (outcome.admitted && action !== 'check') this.#write(command, row, missing)
     return outcome
   }
@@ -164,6 +155,9 @@ export class MemoryStore implements CounterStore {
 
   erase(subject: string): void {
     this.#clear(subject, () => true)
+    const row = this.#records.find(subject)
+    // The wheel collects the record; until then it names no plan.
+    if (row >= 0) this.#records.setPlan(row, NO_PLAN)
   }
 
   lastPlan(subject: string): string | undefined {
@@ -193,6 +187,50 @@ export class MemoryStore implements CounterStore {
     return false
   }
 
+  /** A cell and a verdict for each charge. */
+  #fitScratch(count: number): void {
+    while (this.#cells.length < count) this.#cells.push(newCell())
+    while (this.#verdicts.length < count) this.#verdicts.push(newVerdict())
+    if (this.#verdicts.length > count) this.#verdicts.length = count
+  }
+
+  /** Set where charges were compiled for another period or another anchor. */
+  #staleness(charges: readonly Charge[], now: number): Outcome['stale'] {
+    for (let i = 0; i < charges.length; i++) {
+      const c = charges[i]!
+      if (c.kind === CellKind.quota && (now < c.startAt || now >= c.endAt)) return {}
+      if (c.kind !== CellKind.anchor) continue
+      const { w, at } = this.#cells[i]!
+      if (w[at] !== -Infinity && w[at] !== c.startAt) return { anchorAt: w[at]! }
+    }
+    return undefined
+  }
+
+  /** Brings cells back that are ahead of the clock; returns the holds as they are then. */
+  #repair(charges: readonly Charge[], found: Holds, now: number, action: DecideCommand['action']): Holds {
+    let holds = found
+    for (let i = 0; i < charges.length; i++) {
+      const c = charges[i]!
+      const cell = this.#cells[i]!
+      if (!isAhead(c, cell, holds, now)) continue
+      // A denied request notices the step too, or its wait would begin anew with each attempt. A check writes nothing.
+      if (action === 'check') holds = copyInto(cell, holds)
+      repair(c, cell, holds, now)
+    }
+    return holds
+  }
+
+  /** Whether all charges pass. */
+  #examine(charges: readonly Charge[], holds: Holds, now: number): boolean {
+    const cells = this.#cells
+    const verdicts = this.#verdicts
+    let admitted = true
+    for (let i = 0; i < charges.length; i++) {
+      if (!examine(charges[i]!, cells[i]!, holds, now, verdicts[i]!)) admitted = false
+    }
+    return admitted
+  }
+
   #write(command: DecideCommand, found: number, missing: number): void {
     const { charges, now, reservation } = command
     let row = found
@@ -205,24 +243,31 @@ export class MemoryStore implements CounterStore {
         return
       }
       this.#records.extend(row, charges)
-      charges.forEach((c, i) => this.#records.locate(row, c, this.#cells[i]!))
+      this.#records.locateAll(row, charges, this.#cells)
     }
     if (this.#plans[this.#records.plan(row)] !== command.plan) this.#records.setPlan(row, this.#planIndex(command.plan))
-    const holds = reservation ? this.#records.openHolds(row, now) : NO_HOLDS
-    const serial = ++this.#serial
-    const expiresAt = reservation ? now + reservation.ttlMs : 0
     for (let i = 0; i < charges.length; i++) {
       const c = charges[i]!
-      const cell = this.#cells[i]!
       this.#records.retain(c)
-      if (!hasRoom(c, cell, now)) this.#records.grow(row, c, cell)
-      if (reservation && isHeld(c.kind)) {
-        applyHold(c, cell, expiresAt, this.#verdicts[i]!)
-        if (c.amount > 0) addHold(holds, cell.id, serial, c.amount, now, expiresAt, c.kind === CellKind.quota ? cell.w[cell.at]! : 0)
-      } else apply(c, cell, now, this.#verdicts[i]!)
+      if (!hasRoom(c, this.#cells[i]!, now)) this.#records.grow(row, c, this.#cells[i]!)
     }
-    if (!reservation) return
-    const kept = charges.map((c, i) => ({ ...c, startAt: c.kind === CellKind.quota ? this.#cells[i]!.w[this.#cells[i]!.at]! : c.startAt }))
+    if (reservation) this.#hold(command, reservation, row)
+    else for (let i = 0; i < charges.length; i++) apply(charges[i]!, this.#cells[i]!, now, this.#verdicts[i]!)
+  }
+
+  #hold(command: DecideCommand, reservation: NewReservation, row: number): void {
+    const { charges, now } = command
+    const holds = this.#records.openHolds(row, now)
+    const serial = ++this.#serial
+    const expiresAt = now + reservation.ttlMs
+    const kept = charges.map((c, i): Charge => {
+      const cell = this.#cells[i]!
+      if (isHeld(c.kind)) applyHold(c, cell, expiresAt, this.#verdicts[i]!)
+      else apply(c, cell, now, this.#verdicts[i]!)
+      const startAt = c.kind === CellKind.quota ? cell.w[cell.at]! : 0
+      if (isHeld(c.kind) && c.amount > 0) addHold(holds, cell.id, serial, c.amount, now, expiresAt, startAt)
+      return c.kind === CellKind.quota ? { ...c, startAt } : { ...c }
+    })
     this.#keep(command, reservation, kept, serial)
   }
 

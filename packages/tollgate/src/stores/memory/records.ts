@@ -121,6 +121,13 @@ export class Records {
     return cell.length === 0 && cell.id !== NONE
   }
 
+  /** `locate` for each charge; returns how many have no words yet. */
+  locateAll(row: number, charges: readonly Charge[], cells: readonly Cell[]): number {
+    let missing = 0
+    for (let i = 0; i < charges.length; i++) if (!this.locate(row, charges[i]!, cells[i]!)) missing++
+    return missing
+  }
+
   /** Looks up a record's block once for all its charges. */
   #openRow(row: number): void {
     const address = this.#table.get(row, ADDRESS)
