@@ -1,5 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { CellKind } from '../../decide/charge.ts'
+import { Random } from '../random.ts'
 import { anchor, capacity, concurrency, fixedWindow, HOUR_MS, nameOf, oneOfEach, quota, quotaOfHour, type Scenarios, slidingLog, START_AT, stated, tokenBucket } from './fixture.ts'
 
 const MAX_AMOUNT = 2 ** 31 - 1
@@ -114,6 +115,20 @@ export const quotas: Scenarios = {
     for (let i = 0; i < 20; i++) equal((await f.driver.check(f.user, ...oneOfEach({ max: 1 }), anchor())).admitted, true)
     equal(f.driver.store.knownAnchor(f.user), undefined)
     await f.admits(...oneOfEach({ max: 1 }))
+  },
+
+  'a check says what the same request is told right after it': async (f) => {
+    const random = new Random(17)
+    for (let i = 0; i < 300; i++) {
+      f.clock.advance(random.pick([0, 1, 500, 4000, 30_000]))
+      const hour = Math.floor((f.clock.now() - START_AT) / HOUR_MS)
+      const kinds = oneOfEach({ max: random.integer(1, 6) }).filter(() => random.chance(0.4))
+      const charges = kinds.map((c) => (c.kind === CellKind.quota ? quotaOfHour(hour, { max: c.max }) : c)).map((c) => ({ ...c, amount: c.kind === CellKind.cooldown ? 1 : random.integer(0, 3) }))
+      const foretold = await f.driver.check(f.user, ...charges)
+      const told = await f.driver.decide(random.chance(0.5) ? 'consume' : 'reserve', f.user, charges, { ttlMs: 5000 })
+      equal(told.admitted, foretold.admitted)
+      deepEqual(told.verdicts.map(({ passes, retryAt }) => [passes, retryAt]), foretold.verdicts.map(({ passes, retryAt }) => [passes, retryAt]))
+    }
   },
 
   'a changed limit applies at once to what was counted': async (f) => {

@@ -184,6 +184,23 @@ export const settling: Scenarios = {
     await f.denies(capacity())
   },
 
+  'a release of what is still open leaves alone what was committed': async (f) => {
+    const [open, standing] = [await f.reserves(1000, capacity()), await f.reserves(1000, capacity())]
+    await f.settles('commit', standing)
+    const release = async (id: string) => (await f.driver.store.settle({ id, action: 'release', now: f.clock.now(), onlyOpen: true })).result
+    equal(await release(standing), 'settled-before')
+    await f.uses(2, capacity())
+    equal(await release(open), 'settled')
+    await f.uses(1, capacity())
+  },
+
+  'a reservation of another namespace is unknown': async (f) => {
+    const id = await f.reserves(1000, quota())
+    const settle = async (keyPrefix: string) => (await f.driver.store.settle({ id, action: 'commit', now: f.clock.now(), keyPrefix })).result
+    equal(await settle('elsewhere\0'), 'unknown')
+    equal(await settle(f.user.slice(0, 5)), 'settled')
+  },
+
   'capacity gives back what stands, not what was asked for': async (f) => {
     await f.admits(capacity())
     const none = await f.reserves(1000, capacity())

@@ -51,9 +51,9 @@ export class ReferenceStore implements CounterStore {
   settle(command: SettleCommand): SettleOutcome {
     const { id, action, now } = command
     const reservation = this.#reservations.get(id)
-    if (!reservation || isForgotten(reservation, now)) return { result: 'unknown' }
+    if (!reservation || isForgotten(reservation, now) || !reservation.subject.startsWith(command.keyPrefix ?? '')) return { result: 'unknown' }
     const subject = this.#subject(reservation.subject)
-    if (action === 'release' && isStanding(reservation)) {
+    if (action === 'release' && !command.onlyOpen && isStanding(reservation)) {
       for (const c of reservation.charges) {
         if (c.kind === CellKind.capacity && !this.#disowned.get(id)?.has(c.cell)) this.#cell(subject, c).entries.push(entryOf('given', now, c, c.amount))
       }
