@@ -3,11 +3,11 @@ import { contenders, isSynchronous } from './contenders.mjs'
 import { inChild, interleave, median, medianRatio, nanosecondsPer, shuffled } from './measure.mjs'
 
 const USERS = 10_000
-const ROUNDS = 15
+const ROUNDS = 11
 /** Each round of a case takes tens of milliseconds: longer than a collection, shorter than the noise changes. */
 const DECISIONS = { one: 100_000, six: 30_000 }
 
-const MILLION_ROUNDS = 5
+const MILLION_ROUNDS = 3
 const MILLION = ['a Map and the time', 'tollgate: deciding, six limits', 'tollgate: consume, six limits', 'rate-limiter-flexible: one limit', 'express-rate-limit: one limit', '@fastify/rate-limit: one limit', 'hono-rate-limiter: one limit']
 
 const ONE = 'rate-limiter-flexible: one limit'
