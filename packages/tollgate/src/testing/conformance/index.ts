@@ -1,4 +1,5 @@
 import { Fixture, type MakeStore, type Scenarios } from './fixture.ts'
+import { givingBack } from './giving-back.ts'
 import { holds } from './holds.ts'
 import { isolation } from './isolation.ts'
 import { parallel } from './parallel.ts'
@@ -15,7 +16,7 @@ export interface TestRunner {
   it(name: string, test: () => Promise<void>): unknown
 }
 
-const SUITES: Readonly<Record<string, Scenarios>> = { windows, quotas, holds, settling, isolation, time, parallel }
+const SUITES: Readonly<Record<string, Scenarios>> = { windows, quotas, holds, settling, givingBack, isolation, time, parallel }
 
 /**
  * What every counter store must do. The store is asked under a controlled clock, which it uses in place of its own,

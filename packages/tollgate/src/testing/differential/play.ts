@@ -5,6 +5,7 @@ import { chargeOf, digestOf } from '../charges.ts'
 import type { ControlledClock } from '../clock.ts'
 import { StoreDriver } from '../driver.ts'
 import { ReferenceStore } from '../reference/store.ts'
+import { describeCharge, describeLimit } from './describe.ts'
 import type { History, LimitShape, Step } from './history.ts'
 
 const YEAR_MS = 366 * 86_400_000
@@ -189,19 +190,4 @@ function comparable(outcome: SettleOutcome): unknown {
 function sorted(entries: readonly UsageEntry[]): unknown[] {
   const lines = entries.map(({ limit, partition, verdict }) => ({ limit, partition, used: verdict.used }))
   return lines.toSorted((a, b) => a.limit - b.limit || (a.partition < b.partition ? -1 : 1))
-}
-
-const nameOfKind = (kind: CellKind): string => Object.entries(CellKind).find(([, value]) => value === kind)![0]
-
-function describeLimit({ kind, windowMs, refill, max, isPartitioned, hasDigest }: LimitShape): string {
-  const parts = [nameOfKind(kind), `max ${max.join(' or ')}`, `window ${windowMs} ms`]
-  if (kind === CellKind.tokenBucket) parts.push(`refill ${refill}`)
-  if (isPartitioned) parts.push('per world')
-  if (hasDigest && kind === CellKind.slidingLog) parts.push('per text')
-  return parts.join(', ')
-}
-
-function describeCharge({ cell, amount, max, partition, digest }: Charge): string {
-  const at = [partition, digest && `text ${digest.slice(0, 4)}`].filter(Boolean).join(' ')
-  return `${amount}${max < 2 ** 31 - 1 ? ` of ${max}` : ''} in ${cell.split(':')[0]!.replace('play/', 'limit ')}${at && ` (${at})`}`
 }

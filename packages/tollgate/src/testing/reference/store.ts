@@ -1,6 +1,7 @@
 import { CellKind, type Charge, isHeld, type Verdict } from '../../decide/charge.ts'
 import type { CounterStore, DecideCommand, Outcome, SettleCommand, SettleOutcome, StoredReservation, UsageCommand, UsageEntry } from '../../stores/store.ts'
-import { type Entry, entryOf, type Hold, holdsAfter, look, quotaOf } from './tally.ts'
+import { type Entry, entryOf, type Hold } from './entries.ts'
+import { holdsAfter, look, quotaOf } from './tally.ts'
 
 const DAY_MS = 86_400_000
 

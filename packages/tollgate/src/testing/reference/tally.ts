@@ -1,45 +1,11 @@
 import { CellKind, type Charge, type Verdict } from '../../decide/charge.ts'
+import { type Entry, entryOf, type Hold } from './entries.ts'
+import { dated, fullLevel, levelAt, windowAt } from './guards.ts'
 
 /**
  * What limits mean, written as plainly as can be: every question is answered from the whole list of what happened to a
  * cell, the first instant of anything is found by trying, and nothing is shared with the kernel. Slow on purpose.
  */
-
-/** One thing that happened to a cell. Entries are in the order in which they happened, whatever the clock showed. */
-export interface Entry {
-  at: number
-  /**
-   * `seen`: a request looked at it, so a clock that was set back is noticed. `used`: an admission counted `amount`, or
-   * held it elsewhere and counted 0. `recorded`: a commit into the period `label`. `given`: `amount` was given back.
-   */
-  what: 'seen' | 'used' | 'recorded' | 'given'
-  amount: number
-  charge: Charge
-  /** Start of the period of a `recorded`; when it was charged, of a `given`. */
-  since: number
-  isUndone: boolean
-}
-
-export interface Hold {
-  amount: number
-  /** Start of the period it was taken in; 0 for other kinds. */
-  period: number
-  takenAt: number
-  until: number
-}
-
-export function entryOf(what: Entry['what'], at: number, charge: Charge, amount = 0, since = 0): Entry {
-  return { what, at, charge: { ...charge }, amount, since, isUndone: false }
-}
-
-/** Many instants are tried against one list: what the list alone says is worked out once. */
-function once<T>(work: (entries: readonly Entry[]) => T): (entries: readonly Entry[]) => T {
-  const known = new WeakMap<readonly Entry[], T>()
-  return (entries) => {
-    if (!known.has(entries)) known.set(entries, work(entries))
-    return known.get(entries)!
-  }
-}
 
 /** What a charge finds now. */
 export function look(c: Charge, entries: readonly Entry[], holds: readonly Hold[], now: number): Verdict {
@@ -139,77 +105,6 @@ function periodEnd(c: Charge, entries: readonly Entry[], now: number): number {
   const { period } = quotaOf(entries)
   return period > now ? period + (c.endAt - c.startAt) : c.endAt
 }
-
-/**
- * Admissions with the instants they count from: none is later than the clock was when it was next looked at. What had
- * left the window when the next one came stays out of it.
- */
-const dated = once((entries) => {
-  let list: { at: number; amount: number; isUndone: boolean }[] = []
-  for (const { at, amount, isUndone, charge } of entries) {
-    if (list.length > 0 && list.at(-1)!.at > at) list = list.map((earlier) => ({ ...earlier, at: Math.min(earlier.at, at) }))
-    if (amount === 0) continue
-    if (list.length > 0 && list[0]!.at <= at - charge.windowMs) list = list.filter((earlier) => earlier.at > at - charge.windowMs)
-    list.push({ at, amount: isUndone ? 0 : amount, isUndone })
-  }
-  return list
-})
-
-interface Window {
-  startAt: number
-  count: number
-  previous: number
-}
-
-/** Windows follow one another; each lasts its full length from where it began, and begins on the grid after a pause. */
-function moved(window: Window, windowMs: number, at: number): Window {
-  if (at < window.startAt + windowMs) return window
-  const isNext = at < window.startAt + 2 * windowMs
-  return { startAt: isNext ? window.startAt + windowMs : Math.floor(at / windowMs) * windowMs, count: 0, previous: isNext ? window.count : 0 }
-}
-
-const lastWindow = once((entries): Window => {
-  let current: Window = { startAt: -Infinity, count: 0, previous: 0 }
-  for (const { what, at, charge, amount, isUndone } of entries) {
-    if (at < current.startAt) current = { ...current, startAt: at }
-    if (what === 'seen') continue
-    current = { ...moved(current, charge.windowMs, at) }
-    if (!isUndone) current.count += amount
-  }
-  return current
-})
-
-const windowAt = (windowMs: number, entries: readonly Entry[], at: number): Window => moved(lastWindow(entries), windowMs, at)
-
-const fullLevel = (c: Charge): bigint => BigInt(c.max) * BigInt(c.windowMs)
-
-/** A bucket's tokens in parts of 1/windowMs, and since when; `null` before the first use, when it is full. */
-type Level = { level: bigint; since: number } | null
-
-function flowed(bucket: Level, c: Charge, at: number): bigint {
-  if (bucket === null) return fullLevel(c)
-  const level = bucket.level + BigInt(Math.max(0, at - bucket.since)) * BigInt(c.refill)
-  return level < fullLevel(c) ? level : fullLevel(c)
-}
-
-const lastLevel = once((entries): Level => {
-  let bucket: Level = null
-  for (const { what, at, amount, charge, since } of entries) {
-    const tokens = BigInt(amount) * BigInt(charge.windowMs)
-    if (what === 'used') bucket = { level: flowed(bucket, charge, at) - tokens, since: at }
-    else if (bucket === null) continue
-    else if (what === 'seen') bucket.since = Math.min(bucket.since, at)
-    else {
-      // Given back: but not a second time what has flowed in since it was taken.
-      const refilled = BigInt(Math.max(0, bucket.since - since)) * BigInt(charge.refill)
-      if (tokens > refilled) bucket.level += tokens - refilled
-      bucket.level = flowed(bucket, charge, bucket.since)
-    }
-  }
-  return bucket
-})
-
-const levelAt = (c: Charge, entries: readonly Entry[], at: number): bigint => flowed(lastLevel(entries), c, at)
 
 function floorDivided(a: bigint, b: bigint): bigint {
   const quotient = a / b
