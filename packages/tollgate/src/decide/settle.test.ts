@@ -86,6 +86,7 @@ describe('an undo', () => {
     ['bucket: less what flowed since', tokenBucket({ amount: 3 }), [1510, 200], 1500, [1510, 450]],
     ['bucket: nothing when all has flowed back', tokenBucket({ amount: 3 }), [1561, 200], 1500, [1561, 200]],
     ['bucket: no more than full', tokenBucket({ amount: 3 }), [1500, 900], 1500, [1500, 1000]],
+    ['bucket: one never used stays so', tokenBucket({ amount: 3 }), [-Infinity, 0], 1500, [-Infinity, 300]],
     ['bucket: after a step back, all', tokenBucket({ amount: 3 }), [1400, 200], 1500, [1400, 500]],
     ['cooldown: as if it had not been', cooldown(), [1500], 1500, [-Infinity]],
     ['cooldown: not a later one', cooldown(), [1500], 1499, [1500]],

@@ -1,5 +1,5 @@
 import { type Cell, CellKind, type Charge, type Verdict } from './charge.ts'
-import { apply, bucketLevel, unknownKind } from './kernel.ts'
+import { apply, unknownKind } from './kernel.ts'
 
 /**
  * What a settled reservation leaves in its cells. The charge is a copy of the one that was admitted;
@@ -64,7 +64,7 @@ export function undoCharge(c: Charge, cell: Cell, chargedAt: number): void {
     case CellKind.tokenBucket: {
       // What flowed in since is not given again: a bucket that was full meanwhile would hold more than without the charge.
       const flowed = Math.max(0, w[at]! - chargedAt) * c.refill
-      w[at + 1] = bucketLevel(c, w[at]!, w[at + 1]! + Math.max(0, c.amount * c.windowMs - flowed), w[at]!)
+      w[at + 1] = Math.min(c.max * c.windowMs, w[at + 1]! + Math.max(0, c.amount * c.windowMs - flowed))
       return
     }
     case CellKind.cooldown:

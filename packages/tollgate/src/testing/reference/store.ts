@@ -145,6 +145,18 @@ export class ReferenceStore implements CounterStore {
     return floor
   }
 
+  /**
+   * Whether a commit would go to a period that has not begun, as the clock was set back since, of a cell that a store may
+   * have forgotten: it may then count in the current one.
+   */
+  isAstray(id: string, now: number): boolean {
+    const reservation = this.#reservations.get(id)
+    return reservation !== undefined && reservation.charges.some((c) => {
+      const entries = this.#parts(this.#subject(reservation.subject), c)[0]
+      return c.kind === CellKind.quota && c.startAt > now && quotaOf(entries).period + c.retainMs <= now
+    })
+  }
+
   #subject(name: string): Subject {
     let subject = this.#subjects.get(name)
     if (!subject) this.#subjects.set(name, (subject = { plan: '', anchorAt: undefined, cells: new Map() }))
