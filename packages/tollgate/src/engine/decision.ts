@@ -20,15 +20,20 @@ export function limitState(limit: LimitProgram, c: Charge, v: Verdict, now: numb
     limit: limit.name,
     kind: limit.kind,
     code: limit.code,
-    max: c.max,
-    used: v.used,
-    remaining: v.used < c.max ? c.max - v.used : 0,
+    max: compact(c.max),
+    used: compact(v.used),
+    remaining: v.used < c.max ? compact(c.max - v.used) : 0,
     resetAt: v.resetAt === Infinity ? null : v.resetAt,
     retryAfterMs: v.passes ? 0 : v.retryAt === Infinity ? null : v.retryAt - now,
   }
   if (c.partition !== '') state.partition = partitionValues(limit, c.partition)
   if (limit.softLimit !== null && isNear(v.used, limit.softLimit, c.max)) state.warning = true
   return state
+}
+
+/** The same number; V8 keeps a small integer in the object itself, and any other in 16 bytes besides. */
+function compact(n: number): number {
+  return n === (n | 0) ? n | 0 : n
 }
 
 /** From `softLimit`, a share, of the limit on. Rounded first, because 0.55 × 100 is 55.000000000000007. */
@@ -38,13 +43,13 @@ export function isNear(used: number, softLimit: number, max: number): boolean {
 
 export function decisionOf(program: Program, request: TollgateRequest, mode: Decision['mode'], { limits, charges }: Charges, outcome: Outcome, overrides: Overrides, context: DecisionContext): Decision {
   const { at, verdicts, admitted } = outcome
-  const states: LimitState[] = []
+  const states = new Array<LimitState>(limits.length)
   const violations: Violation[] = []
   let retryAfterMs: number | null = 0
   for (let i = 0; i < limits.length; i++) {
     const limit = limits[i]!
     const state = limitState(limit, charges[i]!, verdicts[i]!, at)
-    states.push(state)
+    states[i] = state
     if (verdicts[i]!.passes) continue
     const { operation, dimensions } = request
     // Not the whole request: a decision may be kept for long, and content is never.

@@ -51,6 +51,9 @@ const STATUS_AFTER = { commit: 'committed', release: 'released', undo: 'released
 /** A plan changes, or a period ends, at most this often while one request is decided. */
 const MAX_COMPILATIONS = 4
 
+/** The facts of most subjects: shared, since what is made for each decision is most of its cost. */
+const NOTHING_KNOWN: SubjectFacts = { anchorAt: 0, isAssumed: true, overrides: undefined }
+
 /** One request under way to its decision. */
 interface Inquiry {
   readonly request: TollgateRequest
@@ -163,6 +166,7 @@ export class Engine {
 
   /** What is known of a subject's own start and limits. */
   factsOf(subject: string, record: SubjectRecord | undefined, program: Program, now: number): SubjectFacts {
+    if (!record && !program.isAnchored) return NOTHING_KNOWN
     const known = record?.anchorAt ?? (program.isAnchored ? this.config.store.knownAnchor(this.keyOf(subject)) : undefined)
     return { anchorAt: known ?? now, isAssumed: record?.anchorAt === undefined, overrides: record?.overrides }
   }
