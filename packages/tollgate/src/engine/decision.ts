@@ -43,14 +43,13 @@ export function isNear(used: number, softLimit: number, max: number): boolean {
 
 export function decisionOf(program: Program, request: TollgateRequest, mode: Decision['mode'], { limits, charges }: Charges, outcome: Outcome, overrides: Overrides, context: DecisionContext): Decision {
   const { at, verdicts, admitted } = outcome
-  const states = new Array<LimitState>(limits.length)
+  const states = limits.map((limit, i) => limitState(limit, charges[i]!, verdicts[i]!, at))
   const violations: Violation[] = []
   let retryAfterMs: number | null = 0
   for (let i = 0; i < limits.length; i++) {
-    const limit = limits[i]!
-    const state = limitState(limit, charges[i]!, verdicts[i]!, at)
-    states[i] = state
     if (verdicts[i]!.passes) continue
+    const limit = limits[i]!
+    const state = states[i]!
     const { operation, dimensions } = request
     // Not the whole request: a decision may be kept for long, and content is never.
     violations.push(new ViolatedLimit(state, { context, program, limit, request: { operation, dimensions }, overrides, amount: charges[i]!.amount, now: at, locale: context.localeOf(request.locale) }))
