@@ -1,0 +1,121 @@
+import type { CalendarUnit } from '../compile/calendar.ts'
+
+/**
+ * An account: all that the ledger must know of a subject to decide, small enough for one row. JSON-able, integers only.
+ *
+ * What always holds: granted − expired − voided − spent = balance = available + reserved.
+ */
+export interface Account {
+  /** Entries written so far: the number of the newest. */
+  seq: number
+  /** Time of the newest entry; none is ever earlier, even if the clock is set back. */
+  at: number
+  nextLot: number
+  lots: Lot[]
+  holds: Hold[]
+  /** Spent beyond all lots by a commit above its hold; the next grants pay it back. */
+  debt: number
+  granted: number
+  spent: number
+  expired: number
+  voided: number
+  allowance: Allowance | null
+  /** Takes the allowance's place when its period ends. */
+  following: AllowanceRule | null
+}
+
+export type GrantSource = 'plan' | 'pack' | 'admin' | 'rollover' | 'promo'
+
+/** What one grant gave, until nothing of it is left and nobody can return anything to it. */
+export interface Lot {
+  id: number
+  source: GrantSource
+  amount: number
+  /** Neither spent, nor held, nor gone. */
+  left: number
+  /** Lots of a lower one are spent first. */
+  priority: number
+  effectiveAt: number
+  /** `null`: never. */
+  expiresAt: number | null
+  /** `false` until `effectiveAt`: it counts in no sum. */
+  isEffective: boolean
+  /** The plan whose allowance it is, and where the plan's periods start. */
+  plan?: string
+  anchorAt?: number | null
+  /** The warning of its `softLimit` was given. */
+  isWarned?: true
+}
+
+/** Credits set aside for a reservation. */
+export interface Hold {
+  id: string
+  amount: number
+  parts: Part[]
+  expiresAt: number
+  operation: string | null
+}
+
+export type Part = [lot: number, amount: number]
+
+/** What a plan gives each period. */
+export interface AllowanceRule {
+  /** The plan's full name. */
+  plan: string
+  amount: number
+  every: CalendarUnit | number
+  timezone: string
+  /** `subject`: periods count from when the plan began. */
+  anchor: 'calendar' | 'subject'
+  priority: number
+  /** The most that is carried into the next period; 0 for nothing. */
+  rolloverMax: number
+  /** The share of an allowance from which a warning is given, once. */
+  softLimit: number | null
+  /** `false` while the plan's condition is not met: nothing is granted. */
+  isEligible: boolean
+}
+
+export interface Allowance extends AllowanceRule {
+  anchorAt: number | null
+  /** Start of the next period, which has not been granted yet; `null` while nobody is eligible. */
+  nextAt: number | null
+}
+
+export const newAccount = (): Account => ({ seq: 0, at: 0, nextLot: 1, lots: [], holds: [], debt: 0, granted: 0, spent: 0, expired: 0, voided: 0, allowance: null, following: null })
+
+/** How an account stands. */
+export interface Balance {
+  /** Available and reserved. Negative after a commit that took more than there was. */
+  balance: number
+  available: number
+  reserved: number
+  /** In all its time, refunds deducted. */
+  spent: number
+  granted: number
+  expired: number
+}
+
+export function balanceOf({ lots, holds, debt, spent, granted, expired, voided }: Account): Balance {
+  const reserved = holds.reduce((sum, { amount }) => sum + amount, 0)
+  const available = lots.reduce((sum, { left, isEffective }) => sum + (isEffective ? left : 0), 0) - debt
+  return { balance: available + reserved, available, reserved, spent, granted, expired: expired + voided }
+}
+
+/** Later than every expiry, and a number that can be subtracted from itself. */
+const NEVER = Number.MAX_SAFE_INTEGER
+
+/** The order in which lots are spent: by priority, then what expires soonest, then the oldest. */
+export function burnOrder(a: Lot, b: Lot): number {
+  return a.priority - b.priority || (a.expiresAt ?? NEVER) - (b.expiresAt ?? NEVER) || a.effectiveAt - b.effectiveAt || a.id - b.id
+}
+
+/** When something happens by itself next; `null` for never. */
+export function dueAt({ lots, holds, allowance }: Account): number | null {
+  const instants = [
+    ...lots.flatMap(({ isEffective, effectiveAt, expiresAt, left }) => (isEffective ? (left > 0 && expiresAt !== null ? [expiresAt] : []) : [effectiveAt])),
+    ...holds.map(({ expiresAt }) => expiresAt),
+    ...(allowance && allowance.nextAt !== null ? [allowance.nextAt] : []),
+  ]
+  return instants.length === 0 ? null : Math.min(...instants)
+}

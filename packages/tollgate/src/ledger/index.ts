@@ -1,0 +1,5 @@
+export type { Account, Allowance, AllowanceRule, Balance, GrantSource, Hold, Lot } from './account.ts'
+export type { CreditReservation, LedgerAnswer, LedgerCommand, Overage } from './commands.ts'
+export type { Entry, EntryKind } from './entries.ts'
+export type { EntryList, EntryPage, Ledger } from './ledger.ts'
+export { MemoryLedger } from './memory.ts'

@@ -1,0 +1,287 @@
+import { invalidRequest, show, TollgateError } from '../errors/index.ts'
+import { MAX_AMOUNT, MAX_TTL_MS } from '../compile/request.ts'
+import { type Account, balanceOf, type Hold as OpenHold } from './account.ts'
+import { addLot, advance, forgetEmptyLots, returnHold } from './advance.ts'
+import { changeAllowance } from './allowance.ts'
+import type { Commit, CreditReservation, Deduct, Extend, Grant, Hold, LedgerAnswer, LedgerCommand, Refund, Release, Remembered, Void } from './commands.ts'
+import type { Answer } from '../stores/sql/batches.ts'
+import { Book, type Entry } from './entries.ts'
+import { allowedExtra, giveBack, spendFree, spendHold, take } from './spending.ts'
+
+/** What one command did to an account: the account was changed in place. */
+export interface Step {
+  readonly answer: Answer<LedgerAnswer>
+  readonly entries: readonly Entry[]
+  /** To be kept, by key. */
+  readonly remember: ReadonlyMap<string, Remembered>
+}
+
+/** Under which key a command's answer is kept; `undefined` for those that need none. */
+export function keyOf(command: LedgerCommand): string | undefined {
+  if ('key' in command) return `key ${command.key}`
+  return 'id' in command ? reservationKey(command.id) : undefined
+}
+
+/** Other keys that it looks at. */
+export function otherKeyOf(command: LedgerCommand): string | undefined {
+  return command.kind === 'refund' ? reservationKey(command.id) : undefined
+}
+
+const reservationKey = (id: string): string => `reservation ${id}`
+
+/**
+ * The ledger: one function of an account, a command, what was answered before, and the time. Databases only load and
+ * save. Everything is checked before anything is changed; a denial, and an error, change nothing but what time did.
+ */
+export function runCommand(account: Account, command: LedgerCommand, known: (key: string) => Remembered | undefined, now: number): Step {
+  const book = new Book(account)
+  advance(book, now)
+  const near = nearLot(account)
+  const remember = new Map(book.expired.map((hold) => [reservationKey(hold.id), rememberedExpiry(hold, account, now)]))
+  try {
+    const answer = answerTo(book, command, (key) => remember.get(key) ?? known(key), now, (key, value) => remember.set(key, value))
+    const isNear = near === undefined && answer.ok && !answer.isReplay && warn(account)
+    return { answer: { value: isNear ? { ...answer, isNear } : answer }, entries: book.entries, remember }
+  } catch (error) {
+    return { answer: { error }, entries: book.entries, remember }
+  }
+}
+
+type Known = (key: string) => Remembered | undefined
+type Remember = (key: string, remembered: Remembered) => void
+
+function answerTo(book: Book, command: LedgerCommand, known: Known, now: number, remember: Remember): LedgerAnswer {
+  switch (command.kind) {
+    case 'grant':
+      return once(command, known, remember, () => grant(book, command, now))
+    case 'void':
+      return once(command, known, remember, () => voidLot(book, command, now))
+    case 'refund':
+      return once(command, known, remember, () => refund(book, command, known, remember, now))
+    case 'hold':
+      return hold(book, command, known, now)
+    case 'deduct':
+      return deduct(book, command, known, remember, now)
+    case 'commit':
+      return commit(book, command, known, remember, now)
+    case 'release':
+      return release(book, command, known, remember, now)
+    case 'extend':
+      return extend(book, command, known, now)
+    case 'setAllowance':
+      changeAllowance(book, command, now)
+      return done(book, now)
+    case 'touch':
+      return done(book, now)
+  }
+}
+
+/** The first answer of a key, for a day. */
+function once(command: Grant | Void | Refund, known: Known, remember: Remember, act: () => LedgerAnswer): LedgerAnswer {
+  assertKey(command.key, 'key')
+  const { reason: _, actor: __, ...body } = command
+  const text = JSON.stringify(body)
+  const key = keyOf(command)!
+  const before = known(key)
+  if (before) return replay(before, text, command.key)
+  const answer = act()
+  remember(key, { command: text, answer })
+  return answer
+}
+
+function replay(before: Remembered, command: string, key: string): LedgerAnswer {
+  if (before.command === command) return { ...before.answer, isReplay: true }
+  throw new TollgateError('IDEMPOTENCY_CONFLICT', `key: ${show(key)} was used for another command; use a new key`, { field: 'key' })
+}
+
+function done({ account }: Book, at: number, more: Partial<LedgerAnswer> = {}): LedgerAnswer {
+  return { ok: true, at, balance: balanceOf(account), deficit: 0, ...more }
+}
+
+function grant(book: Book, { amount, source, priority = 0, effectiveAt, expiresAt, key, reason, actor }: Grant, now: number): LedgerAnswer {
+  assertAmount(amount, 'amount', 1)
+  if (!Number.isInteger(priority) || Math.abs(priority) > MAX_AMOUNT) throw invalidRequest('priority', `${show(priority)} is not a priority; use an integer, lower ones are spent first`)
+  for (const [field, at] of Object.entries({ effectiveAt, expiresAt })) {
+    if (at !== undefined && !(Number.isInteger(at) && at >= 0 && at <= MAX_AT)) throw invalidRequest(field, `${show(at)} is not an instant; use milliseconds since 1970`)
+  }
+  if (expiresAt !== undefined && expiresAt <= Math.max(now, effectiveAt ?? now)) throw invalidRequest('expiresAt', `${expiresAt} is not after the grant begins, at ${Math.max(now, effectiveAt ?? now)}; use a later instant, or none`)
+  if (book.account.lots.length >= MAX_LOTS) throw invalidRequest('amount', `the account has ${MAX_LOTS} open grants, which is the most; let some be used up first`)
+  if (book.account.granted + amount > Number.MAX_SAFE_INTEGER / 2) throw invalidRequest('amount', 'the account was granted more than can be counted')
+  const lot = addLot(book, { source, amount, priority, effectiveAt: Math.max(now, effectiveAt ?? now), expiresAt: expiresAt ?? null }, now, noteOf({ key, reason, actor }))
+  return done(book, now, { lot: lot.id })
+}
+
+function voidLot(book: Book, { lot: id, key, reason, actor }: Void, now: number): LedgerAnswer {
+  const { account } = book
+  const lot = account.lots.find((each) => each.id === id)
+  if (!lot) throw new TollgateError('NOT_FOUND', `lot: ${show(id)} is not an open grant of this account; it was used up, expired, or never made`, { field: 'lot' })
+  const gone = lot.left
+  if (lot.isEffective && gone > 0) {
+    lot.left = 0
+    book.write('void', now, -gone, id, noteOf({ key, reason, actor }))
+  }
+  // What is held of it may still be spent; what comes back is gone.
+  lot.expiresAt = Math.min(lot.expiresAt ?? now, now)
+  if (!lot.isEffective) account.lots = account.lots.filter((each) => each !== lot)
+  forgetEmptyLots(account, now)
+  return done(book, now, { lot: id })
+}
+
+function hold(book: Book, { id, amount, ttlMs, operation }: Hold, known: Known, now: number): LedgerAnswer {
+  const { account } = book
+  assertKey(id, 'id')
+  assertAmount(amount, 'amount', 0)
+  assertTtl(ttlMs)
+  const open = account.holds.find((each) => each.id === id)
+  if (open && open.amount === amount) return done(book, now, { reservation: reservationOf(open), isReplay: true })
+  if (open || known(reservationKey(id))) throw new TollgateError('IDEMPOTENCY_CONFLICT', `id: ${show(id)} was used for another reservation; use a new id`, { field: 'id' })
+  const deficit = deficitOf(account, amount)
+  if (deficit > 0) return { ...done(book, now), ok: false, deficit }
+  if (account.holds.length >= MAX_HOLDS) throw new TollgateError('OVERLOADED', `the account has ${MAX_HOLDS} open reservations; settle some first`, { retryAfterMs: 1000 })
+  const made: OpenHold = { id, amount, parts: take(account, amount), expiresAt: now + ttlMs, operation: operation ?? null }
+  account.holds.push(made)
+  return done(book, now, { reservation: reservationOf(made) })
+}
+
+function deduct(book: Book, { id, amount, operation }: Deduct, known: Known, remember: Remember, now: number): LedgerAnswer {
+  assertKey(id, 'id')
+  assertAmount(amount, 'amount', 0)
+  const key = reservationKey(id)
+  const text = `deduct ${amount}`
+  const before = known(key)
+  if (before) return replay(before, text, id)
+  if (book.account.holds.some((each) => each.id === id)) throw new TollgateError('IDEMPOTENCY_CONFLICT', `id: ${show(id)} is an open reservation; commit it instead`, { field: 'id' })
+  const deficit = deficitOf(book.account, amount)
+  if (deficit > 0) return { ...done(book, now), ok: false, deficit }
+  const parts = spendFree(book, amount, now, { reservation: id, operation: operation ?? null })
+  forgetEmptyLots(book.account, now)
+  const answer = done(book, now, { reservation: { id, status: 'committed', amount, expiresAt: now, settledAt: now, isLate: false, unpaid: 0 } })
+  remember(key, { command: text, answer, parts })
+  return answer
+}
+
+function commit(book: Book, command: Commit, known: Known, remember: Remember, now: number): LedgerAnswer {
+  const { account } = book
+  if (command.amount !== undefined) assertAmount(command.amount, 'amount', 0)
+  const found = findReservation(book, command, known)
+  if ('answer' in found) return found.answer
+  const { reservation, open } = found
+  const amount = command.amount ?? reservation.amount
+  const held = open ? open.amount : 0
+  const extra = allowedExtra(account, Math.max(0, amount - held), command.overage)
+  if (extra === undefined) return { ...done(book, now), ok: false, deficit: deficitOf(account, amount - held) }
+  const note = { reservation: command.id, operation: open?.operation ?? null }
+  const parts = [...(open ? spendHold(book, open, Math.min(amount, held), now, note) : []), ...(extra > 0 ? spendFree(book, extra, now, note) : [])]
+  forgetEmptyLots(account, now)
+  const settled: CreditReservation = { ...reservation, status: 'committed', amount: Math.min(amount, held) + extra, settledAt: now, isLate: !open, unpaid: amount - Math.min(amount, held) - extra }
+  const answer = done(book, now, { reservation: settled })
+  remember(reservationKey(command.id), { command: textOf(command), answer, parts })
+  return answer
+}
+
+function release(book: Book, command: Release, known: Known, remember: Remember, now: number): LedgerAnswer {
+  const found = findReservation(book, command, known)
+  if ('answer' in found) return found.answer
+  if (found.open) returnHold(book, found.open, now)
+  const answer = done(book, now, { reservation: { ...found.reservation, status: 'released', settledAt: now, isLate: !found.open } })
+  remember(reservationKey(command.id), { command: textOf(command), answer })
+  return answer
+}
+
+function extend(book: Book, { id, ttlMs }: Extend, known: Known, now: number): LedgerAnswer {
+  assertTtl(ttlMs)
+  const open = book.account.holds.find((each) => each.id === id)
+  if (open) {
+    open.expiresAt = Math.max(open.expiresAt, now + ttlMs)
+    return done(book, now, { reservation: reservationOf(open) })
+  }
+  const before = known(reservationKey(id))
+  if (!before) throw unknownReservation(id)
+  const isExpired = before.answer.reservation!.status === 'expired'
+  throw new TollgateError(isExpired ? 'RESERVATION_EXPIRED' : 'ALREADY_SETTLED', `id: ${show(id)} is ${before.answer.reservation!.status} and cannot be extended; ${isExpired ? 'commit what was used, or reserve again' : 'reserve again'}`, { field: 'id' })
+}
+
+function refund(book: Book, { id, amount, key, reason, actor }: Refund, known: Known, remember: Remember, now: number): LedgerAnswer {
+  if (amount !== undefined) assertAmount(amount, 'amount', 1)
+  const before = known(reservationKey(id))
+  if (!before) throw unknownReservation(id)
+  if (!before.parts) throw invalidRequest('id', `${show(id)} has spent nothing; only what was committed can be refunded`)
+  const parts = before.parts.map((part) => ({ ...part }))
+  const left = parts.reduce((sum, part) => sum + part.amount, 0)
+  const returned = amount ?? left
+  if (returned > left) throw invalidRequest('amount', `${returned} is more than the ${left} that are left to refund; use at most that`)
+  giveBack(book, parts, returned, now, { reservation: id, ...noteOf({ key, reason, actor }) })
+  remember(reservationKey(id), { ...before, parts, refunded: (before.refunded ?? 0) + returned })
+  return done(book, now, { refunded: returned, reservation: before.answer.reservation! })
+}
+
+type Found = { readonly answer: LedgerAnswer } | { readonly reservation: CreditReservation; readonly open: OpenHold | undefined }
+
+/** What a commit or release is about, or its answer when it was given before. */
+function findReservation({ account }: Book, command: Commit | Release, known: Known): Found {
+  assertKey(command.id, 'id')
+  const open = account.holds.find(({ id }) => id === command.id)
+  if (open) return { open, reservation: reservationOf(open) }
+  const before = known(reservationKey(command.id))
+  if (!before) throw unknownReservation(command.id)
+  const reservation = before.answer.reservation!
+  if (reservation.status === 'expired') return { open, reservation }
+  if (before.command === textOf(command)) return { answer: { ...before.answer, isReplay: true } }
+  throw new TollgateError('ALREADY_SETTLED', `id: ${show(command.id)} was ${reservation.status} before; a reservation is settled once`, { field: 'id', details: { reservation } })
+}
+
+const textOf = (command: Commit | Release): string => (command.kind === 'commit' ? `commit ${command.amount ?? ''}` : 'release')
+
+function reservationOf({ id, amount, expiresAt }: OpenHold): CreditReservation {
+  return { id, status: 'open', amount, expiresAt, settledAt: null, isLate: false, unpaid: 0 }
+}
+
+function rememberedExpiry(hold: OpenHold, account: Account, now: number): Remembered {
+  return { command: 'expiry', answer: { ok: true, at: now, balance: balanceOf(account), deficit: 0, reservation: { ...reservationOf(hold), status: 'expired' } } }
+}
+
+/** The plan's lot of the running period, while its allowance is used beyond the `softLimit`. */
+function nearLot({ lots, allowance }: Account): number | undefined {
+  if (!allowance || allowance.softLimit === null) return undefined
+  const lot = lots.find((each) => each.source === 'plan' && each.plan === allowance.plan && each.expiresAt === allowance.nextAt)
+  return lot && lot.amount - lot.left >= Math.ceil(lot.amount * allowance.softLimit) ? lot.id : undefined
+}
+
+/** Whether the warning of this period is due, which is then given. */
+function warn(account: Account): boolean {
+  const lot = account.lots.find(({ id }) => id === nearLot(account))
+  if (!lot || lot.isWarned) return false
+  lot.isWarned = true
+  return true
+}
+
+function deficitOf(account: Account, amount: number): number {
+  return Math.max(0, amount - Math.max(0, balanceOf(account).available))
+}
+
+const noteOf = ({ key, reason, actor }: { key: string; reason?: string | undefined; actor?: string | undefined }) => ({ key, reason: reason ?? null, actor: actor ?? null })
+
+/** The year 2255: later instants are mistakes, and calendars end. */
+const MAX_AT = 9e12
+/** Lots and holds live in the account's row; more would make every command slow. */
+const MAX_LOTS = 1000
+const MAX_HOLDS = 1000
+
+function assertAmount(value: unknown, field: string, min: number): void {
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= MAX_AMOUNT) return
+  throw invalidRequest(field, `${show(value)} is out of range; use an integer from ${min} to ${MAX_AMOUNT}`)
+}
+
+function assertTtl(value: unknown): void {
+  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= MAX_TTL_MS) return
+  throw invalidRequest('ttlMs', `${show(value)} is out of range; use an integer from 1 to ${MAX_TTL_MS}`)
+}
+
+function assertKey(value: unknown, field: string): void {
+  if (typeof value === 'string' && value.length > 0 && value.length <= 256) return
+  throw invalidRequest(field, `${show(value)} is not a key; use 1 to 256 characters`)
+}
+
+function unknownReservation(id: string): TollgateError {
+  return new TollgateError('UNKNOWN_RESERVATION', `id: ${show(id)} is not a reservation of this account, or it ended more than a day ago`, { field: 'id' })
+}

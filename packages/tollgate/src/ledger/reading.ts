@@ -1,0 +1,23 @@
+import { invalidRequest, show } from '../errors/index.ts'
+import type { LedgerCommand } from './commands.ts'
+import type { Entry } from './entries.ts'
+import type { EntryList, EntryPage } from './ledger.ts'
+
+/** Only what cannot be denied opens an account: a stranger leaves no row. */
+export function opensAccount(command: LedgerCommand): boolean {
+  if (command.kind === 'hold' || command.kind === 'deduct') return command.amount === 0
+  return command.kind === 'grant' || command.kind === 'setAllowance'
+}
+
+/** @throws INVALID_REQUEST */
+export function validPage({ before = Number.MAX_SAFE_INTEGER, limit = 100 }: EntryPage): Required<EntryPage> {
+  if (!(Number.isSafeInteger(before) && before >= 1)) throw invalidRequest('before', `${show(before)} is not the number of an entry; use the \`next\` of the page before`)
+  if (!(Number.isInteger(limit) && limit >= 1 && limit <= 1000)) throw invalidRequest('limit', `${show(limit)} is out of range; use an integer from 1 to 1000`)
+  return { before, limit }
+}
+
+/** A page out of up to `limit + 1` entries, the newest first. */
+export function listOf(found: readonly Entry[], limit: number): EntryList {
+  const entries = found.slice(0, limit)
+  return { entries, next: found.length > limit ? entries.at(-1)!.seq : null }
+}
