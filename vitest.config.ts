@@ -7,6 +7,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['tollgate-source', 'module'] } },
   test: {
     include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'tools/**/*.test.mjs'],
+    globalSetup: ['tools/global-setup.mjs'],
     setupFiles: ['tools/property-seed.mjs'],
     testTimeout: 60_000,
     hookTimeout: 60_000,

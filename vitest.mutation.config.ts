@@ -6,6 +6,8 @@ export default defineConfig({
   ...everything,
   test: {
     ...everything.test,
+    // None of these needs a server.
+    globalSetup: [],
     include: ['packages/tollgate/src/decide/**/*.test.ts', 'packages/tollgate/src/compile/**/*.test.ts', 'packages/tollgate/src/testing/conformance/*.test.ts'],
   },
 })

@@ -4,7 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 /** Each script writes one file. */
-const GENERATED = [{ script: 'tools/generate-confusables.mjs', file: 'packages/tollgate/src/content/confusables.generated.ts' }]
+const GENERATED = [
+  { script: 'tools/generate-confusables.mjs', file: 'packages/tollgate/src/content/confusables.generated.ts' },
+  { script: 'tools/generate-migrations.mjs', file: 'packages/tollgate/src/stores/sql/migrations.generated.ts' },
+]
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const isCheck = process.argv.includes('--check')

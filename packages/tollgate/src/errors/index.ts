@@ -32,6 +32,8 @@ const STATUS = {
   TOO_LARGE: 413,
   /** The store did not answer in time and a limit of the request fails `closed`. */
   STORE_UNAVAILABLE: 503,
+  /** The database's tables are not those of this version; `details` says which. */
+  SCHEMA_MISMATCH: 503,
   /** A queue or table is at its bound. */
   OVERLOADED: 503,
   /** The engine was closed. */

@@ -13,12 +13,17 @@ export interface Database {
    * @throws STORE_UNAVAILABLE when the database does not answer within its deadlines; when it was the answer to the
    * commit that was lost, all may have been written, and whoever asks again must be able to tell.
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** Waits for transactions under way, then closes what the adapter opened itself. */
   close(): Promise<void>
 }
 
 export type Dialect = 'postgres' | 'sqlite'
+
+export interface TransactionOptions {
+  /** What one attempt may take in all, in place of the adapter's deadlines. For migrations: they may rewrite a table. */
+  timeoutMs?: number
+}
 
 /** What a transaction, or a client of the user's own that has one open, can do. */
 export interface Transaction {

@@ -1,0 +1,142 @@
+import { TollgateError } from '../../errors/index.ts'
+import type { Database, Row, SqlValue, Transaction, TransactionOptions } from '../sql/database.ts'
+import { closed, messageOf, unavailable } from '../sql/unavailable.ts'
+import type { PostgresClient, PostgresPool } from './client.ts'
+import { isConflict, isStaleStatement, postgresError } from './errors.ts'
+import { Lease } from './lease.ts'
+import { Statements } from './statements.ts'
+import { PostgresTransaction } from './transaction.ts'
+import { toPostgres } from './values.ts'
+
+export interface PostgresLimits {
+  /** What a call waits for a connection. Default 1000. */
+  connectTimeoutMs?: number
+  /** Calls that wait for a connection. Default 1000. */
+  maxWaiting?: number
+  /** What one attempt of a transaction may take in all. Default 6000, a second more than a statement. */
+  timeoutMs?: number
+  /** Keep statements that are used again prepared. Default true; turns itself off behind a proxy that forgets them. */
+  prepare?: boolean
+}
+
+/** Runs of a transaction that loses races. */
+const MAX_ATTEMPTS = 6
+
+export class PostgresDatabase implements Database {
+  readonly dialect = 'postgres'
+  readonly #pool: PostgresPool
+  readonly #end: (() => Promise<unknown>) | undefined
+  readonly #statements: Statements
+  readonly #limits: Required<Omit<PostgresLimits, 'prepare'>>
+  readonly #underWay = new Set<Promise<unknown>>()
+  #waiting = 0
+  #closing: Promise<void> | undefined
+
+  /** `end` closes the pool, where it is ours. */
+  constructor(pool: PostgresPool, { connectTimeoutMs = 1000, maxWaiting = 1000, timeoutMs = 6000, prepare = true }: PostgresLimits = {}, end?: () => Promise<unknown>) {
+    this.#pool = pool
+    this.#end = end
+    this.#statements = new Statements(prepare)
+    this.#limits = { connectTimeoutMs, maxWaiting, timeoutMs }
+    // A connection that dies in the pool is replaced; unheard, its error would end the process.
+    pool.on?.('error', () => {})
+  }
+
+  query(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
+    return this.#track(() => {
+      const values = toPostgres(params)
+      return this.#attempts(this.#limits.timeoutMs, async (lease) => (await lease.send(sql, values)).rows)
+    })
+  }
+
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const { timeoutMs } = options
+    // The server's own deadlines are for requests.
+    const settings = timeoutMs === undefined ? '' : ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'].map((name) => `; SET LOCAL ${name} = ${Math.ceil(timeoutMs)}`).join('')
+    return this.#track(() => this.#attempts(timeoutMs ?? this.#limits.timeoutMs, (lease) => run(lease, settings, work)))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= Promise.allSettled(this.#underWay).then(async () => {
+      await this.#end?.()
+    })
+    return this.#closing
+  }
+
+  async #track<T>(call: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw closed()
+    const promise = call()
+    this.#underWay.add(promise)
+    try {
+      return await promise
+    } finally {
+      this.#underWay.delete(promise)
+    }
+  }
+
+  async #attempts<T>(timeoutMs: number, attempt: (lease: Lease) => Promise<T>): Promise<T> {
+    for (let n = 1; ; n++) {
+      const lease = new Lease(await this.#connect(), this.#statements, timeoutMs)
+      try {
+        const value = await Promise.race([attempt(lease), lease.lost])
+        lease.release()
+        return value
+      } catch (error) {
+        if (isStaleStatement(error)) this.#statements.turnOff()
+        lease.release(isStaleStatement(error) ? (error as Error) : undefined)
+        if (!isConflict(error) && !isStaleStatement(error)) throw postgresError(error)
+        if (n >= MAX_ATTEMPTS) throw unavailable(`PostgreSQL: ${n} attempts lost against other transactions (${messageOf(error)})`, { cause: error })
+        // Apart, so that the same two do not meet again.
+        if (isConflict(error)) await new Promise((resolve) => setTimeout(resolve, Math.random() * 5 * 2 ** n))
+      }
+    }
+  }
+
+  async #connect(): Promise<PostgresClient> {
+    const { connectTimeoutMs, maxWaiting } = this.#limits
+    if (this.#waiting >= maxWaiting) throw new TollgateError('OVERLOADED', `${maxWaiting} calls wait for a PostgreSQL connection already; slow down, or raise 'maxWaiting'`, { retryAfterMs: 1000 })
+    this.#waiting++
+    try {
+      return await inTime(this.#pool.connect(), connectTimeoutMs)
+    } catch (error) {
+      throw postgresError(error)
+    } finally {
+      this.#waiting--
+    }
+  }
+}
+
+async function run<T>(lease: Lease, settings: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const tx = new PostgresTransaction(lease, settings)
+  try {
+    const value = await Promise.race([work(tx), lease.lost])
+    await tx.commit()
+    return value
+  } catch (error) {
+    const reason = tx.failure?.error
+    // One that cannot be rolled back is broken, which the lease has noticed.
+    await tx.rollback().catch(() => {})
+    throw isConflict(reason) || isStaleStatement(reason) ? reason : error
+  }
+}
+
+function inTime(connecting: Promise<PostgresClient>, timeoutMs: number): Promise<PostgresClient> {
+  return new Promise((resolve, reject) => {
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      reject(unavailable(`PostgreSQL gave no connection within ${timeoutMs} ms`))
+    }, timeoutMs)
+    connecting.then(
+      (client) => {
+        clearTimeout(timer)
+        if (isLate) client.release()
+        else resolve(client)
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        reject(error as Error)
+      },
+    )
+  })
+}

@@ -1,0 +1,116 @@
+import type { Row, SqlValue, Transaction } from '../sql/database.ts'
+import { unavailable } from '../sql/unavailable.ts'
+import type { Answer } from './client.ts'
+import { isLost, postgresError } from './errors.ts'
+import type { Lease } from './lease.ts'
+import { toPostgres } from './values.ts'
+
+/** Reads and locks: without a transaction around them they change nothing. */
+const READS = /^\s*select\b/i
+
+/**
+ * BEGIN is not waited for by reads: it travels with the first of them, and writes without an answer travel with COMMIT.
+ * The first write waits for BEGIN's answer, which has come by then if anything was read: a BEGIN that was cancelled
+ * would leave the writes behind it to commit one by one.
+ */
+export class PostgresTransaction implements Transaction {
+  readonly #lease: Lease
+  readonly #settings: string
+  #isSent = false
+  #isBegun = false
+  #isOver = false
+  /** In order, until BEGIN is answered. */
+  readonly #held: (() => void)[] = []
+  #failure: { readonly error: unknown } | undefined
+
+  /** `settings` are statements that follow BEGIN. */
+  constructor(lease: Lease, settings = '') {
+    this.#lease = lease
+    this.#settings = settings
+  }
+
+  /** The first that was refused: the cause of what was refused after it. */
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#failure
+  }
+
+  query(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
+    const rows = this.#query(sql, params)
+    // One that nobody awaits fails the commit, not the process.
+    rows.catch(() => {})
+    return rows
+  }
+
+  async #query(sql: string, params: readonly SqlValue[]): Promise<Row[]> {
+    if (this.#isOver) throw new Error('the transaction is over; await its queries inside it')
+    try {
+      const values = toPostgres(params)
+      return (await this.#send(sql, values, READS.test(sql))).rows
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+  }
+
+  async commit(): Promise<void> {
+    this.#isOver = true
+    this.#check()
+    if (!this.#isSent) return
+    let answer: Answer
+    try {
+      answer = await this.#send('COMMIT', [], true)
+    } catch (error) {
+      // Unless the server has refused something: then it was a rollback.
+      const { failure } = this
+      const mayBeWritten = isLost(error) && (failure === undefined || isLost(failure.error))
+      throw mayBeWritten ? postgresError(error, { mayBeWritten }) : (failure?.error ?? error)
+    }
+    this.#check()
+    if (answer.command === 'ROLLBACK') throw unavailable('PostgreSQL answered COMMIT with ROLLBACK; nothing was written')
+  }
+
+  /** Resolves when the client can be used again; rejects when it cannot. */
+  async rollback(): Promise<void> {
+    this.#isOver = true
+    this.#fail(new Error('the transaction was rolled back'))
+    if (this.#isSent) await this.#lease.send('ROLLBACK')
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  #send(sql: string, values: unknown[], mayGoFirst: boolean): Promise<Answer> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure.error)
+    this.#begin()
+    const answer =
+      this.#isBegun || (mayGoFirst && this.#held.length === 0)
+        ? this.#lease.send(sql, values)
+        : new Promise<Answer>((resolve, reject) => {
+            this.#held.push(() => (this.#failure === undefined ? resolve(this.#lease.send(sql, values)) : reject(this.#failure.error)))
+          })
+    answer.catch((error: unknown) => this.#fail(error))
+    return answer
+  }
+
+  #begin(): void {
+    if (this.#isSent) return
+    this.#isSent = true
+    this.#lease.send(`BEGIN${this.#settings}`).then(
+      () => this.#begun(),
+      (error: unknown) => {
+        this.#fail(error)
+        this.#begun()
+      },
+    )
+  }
+
+  #begun(): void {
+    this.#isBegun = true
+    for (const go of this.#held.splice(0)) go()
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+  }
+}

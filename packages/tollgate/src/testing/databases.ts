@@ -1,0 +1,61 @@
+// Databases for this repository's own tests; not part of the package.
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { inject } from 'vitest'
+import { openPostgres } from '../stores/postgres/index.ts'
+import type { Database, Dialect } from '../stores/sql/database.ts'
+import { openSqlite } from '../stores/sqlite/index.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A server on which tests may create databases; see tools/global-setup.mjs. */
+    postgresUrl: string
+  }
+}
+
+export interface Fresh {
+  /** What `openPostgres` or `openSqlite` takes. */
+  readonly url: string
+  drop(): Promise<void>
+}
+
+export const DIALECTS: readonly Dialect[] = ['sqlite', 'postgres']
+
+/** An empty database, open. `drop` closes it too. */
+export async function freshDatabase(dialect: Dialect): Promise<Fresh & { database: Database }> {
+  const { url, drop } = dialect === 'postgres' ? await freshPostgres() : freshSqlite()
+  const database = dialect === 'postgres' ? await openPostgres(url) : await openSqlite(url)
+  return { url, database, drop: () => database.close().then(drop) }
+}
+
+/** A database of its own on the run's PostgreSQL server. */
+export async function freshPostgres(): Promise<Fresh> {
+  const server = inject('postgresUrl')
+  const name = `tollgate_test_${randomBytes(8).toString('hex')}`
+  await ask(server, `CREATE DATABASE ${name}`)
+  const url = new URL(server)
+  url.pathname = `/${name}`
+  return { url: url.href, drop: () => ask(server, `DROP DATABASE ${name} WITH (FORCE)`) }
+}
+
+/** A file of its own in a temporary folder. */
+export function freshSqlite(): Fresh {
+  const folder = mkdtempSync(join(tmpdir(), 'tollgate-sqlite-'))
+  return {
+    url: join(folder, 'tollgate.db'),
+    drop: async () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
+
+async function ask(url: string, sql: string): Promise<void> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
