@@ -1,4 +1,4 @@
-export { definePlans, type OperationDefinition, type Operations, type PlanDefinition, type Plans, type Price } from './define/plans.ts'
+export { type CreditAllowance, definePlans, type OperationDefinition, type Operations, type PlanDefinition, type Plans, type Price } from './define/plans.ts'
 export {
   allowOnly,
   capacity,
@@ -18,6 +18,8 @@ export type { NamesOf } from './define/names.ts'
 export type { PlanSet } from './compile/catalog.ts'
 export { type CommonOptions, createTollgate, type TollgateOptions } from './engine/create.ts'
 export { Tollgate } from './engine/tollgate.ts'
+export type { Granted, NewGrant, NewRefund, PlanChange } from './engine/account.ts'
+export * from './ledger/index.ts'
 export type { RunResult, Spend } from './engine/run.ts'
 export { type Clock, systemClock } from './engine/clock.ts'
 export type { EngineEvents, Listener } from './engine/events.ts'

@@ -77,7 +77,7 @@ describe('the vocabulary of a set', () => {
   it('has every dimension, meter and operation of all its plans', () => {
     const { vocabulary } = new Catalog([worlds, chat], false).find('worlds/premium')
     expect([...vocabulary.dimensions].toSorted()).toEqual(['channel', 'world'])
-    expect([...vocabulary.meters]).toEqual(['requests', 'tokens'])
+    expect([...vocabulary.meters]).toEqual(['requests', 'tokens', 'credits'])
     expect([...vocabulary.operations!]).toEqual(['chat', 'look'])
     expect([...vocabulary.costs]).toEqual([['chat', 3], ['look', 0]])
     expect([...vocabulary.limits]).toEqual(['daily', 'pause', 'flood'])
@@ -92,7 +92,7 @@ describe('the vocabulary of a set', () => {
   })
 
   it('the engine knows the meters of all sets', () => {
-    expect([...new Catalog([chat, worlds], false).meters]).toEqual(['requests', 'tokens'])
+    expect([...new Catalog([chat, worlds], false).meters]).toEqual(['requests', 'tokens', 'credits'])
   })
 })
 

@@ -87,6 +87,8 @@ function vocabularyOf(plans: Plans, operations: Operations | undefined, defaultO
     if ('meter' in limit && limit.meter) meters.add(limit.meter)
   }
   dimensions.delete('operation')
+  // So that limits can count what operations cost, and commits say what they really did.
+  if (Object.values(operations ?? {}).some(({ credits = 0 }) => credits > 0) || Object.values(plans).some(({ credits }) => credits)) meters.add('credits')
   return {
     operations: operations ? new Set(Object.keys(operations)) : null,
     defaultOperation,

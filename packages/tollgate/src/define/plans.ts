@@ -19,8 +19,26 @@ export interface PlanDefinition {
   readonly limits: Readonly<Record<string, LimitDefinition>>
   /** The limit that `X-RateLimit-*` headers speak of. Default: the plan's first quota. */
   readonly headline?: string
-  /** Credits granted each period. */
-  readonly credits?: { readonly grant: number; readonly every: CalendarUnit | Duration }
+  readonly credits?: CreditAllowance
+}
+
+/** Credits granted each period: once per subject and period, also when nobody asks for long. */
+export interface CreditAllowance {
+  /** An integer 0 … 2^31−1. */
+  readonly grant: number
+  readonly every: CalendarUnit | Duration
+  /** An IANA name. Default `UTC`. */
+  readonly timezone?: string
+  /** Where periods start: when the subject got the plan (`subject`, default), or at midnight and on the 1st (`calendar`). */
+  readonly anchor?: 'subject' | 'calendar'
+  /** What is left when a period ends lapses, but for up to `max`, which go on for one more period. */
+  readonly rollover?: { readonly max: number }
+  /** Granted only while the subject's attribute of this name is set and not false. */
+  readonly requires?: string
+  /** The share of the allowance, above 0 and up to 1, from which a `warning` is emitted, once a period. */
+  readonly softLimit?: number
+  /** Grants of a lower priority are spent first. Default 0. */
+  readonly priority?: number
 }
 
 export type Plans = Readonly<Record<string, PlanDefinition>>

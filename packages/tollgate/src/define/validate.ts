@@ -1,10 +1,10 @@
 import { invalidDefinition, show } from '../errors/index.ts'
 import type { LimitDefinition } from './limits.ts'
-import type { OperationDefinition, Operations, PlanDefinition, Plans, Price } from './plans.ts'
-import { objectOf, optional, recordOf, type Rule } from './rules.ts'
+import type { CreditAllowance, OperationDefinition, Operations, PlanDefinition, Plans, Price } from './plans.ts'
+import { objectOf, oneOf, optional, recordOf, type Rule } from './rules.ts'
 import { suggest } from './suggest.ts'
 import { limit } from './validate-limit.ts'
-import { currency, integer, MAX_AMOUNT, name, period, priceAmount } from './values.ts'
+import { currency, integer, MAX_AMOUNT, name, period, priceAmount, share, timezone } from './values.ts'
 
 const MAX_PLANS = 1000
 const MAX_LIMITS = 64
@@ -15,7 +15,16 @@ const plan = objectOf<PlanDefinition>('a plan', {
   price: optional(objectOf<Price>('a price', { amount: priceAmount, currency, every: period })),
   limits: recordOf('limits', 0, MAX_LIMITS, name, limit),
   headline: optional(name),
-  credits: optional(objectOf('a credit allowance', { grant: integer(0, MAX_AMOUNT), every: period })),
+  credits: optional(objectOf<CreditAllowance>('a credit allowance', {
+    grant: integer(0, MAX_AMOUNT),
+    every: period,
+    timezone: optional(timezone),
+    anchor: optional(oneOf('an anchor', ['subject', 'calendar'])),
+    rollover: optional(objectOf('a rollover', { max: integer(0, MAX_AMOUNT) })),
+    requires: optional(name),
+    softLimit: optional(share),
+    priority: optional(integer(-MAX_AMOUNT, MAX_AMOUNT)),
+  })),
 })
 
 const planSet: Rule<Plans> = recordOf('plans', 1, MAX_PLANS, name, plan)

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { Catalog, type PlanSet } from '../compile/catalog.ts'
+import { MAX_AMOUNT } from '../compile/request.ts'
 import { createDigester } from '../content/digest.ts'
 import type { MatchedOperations, NamesOf } from '../define/names.ts'
 import type { Operations, Plans } from '../define/plans.ts'
 import { invalidDefinition } from '../errors/index.ts'
 import { createMessages, type Locale, type MessageOverrides, negotiateLocale } from '../messages/index.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { MemoryLedger } from '../ledger/memory.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
 import type { CounterStore } from '../stores/store.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -28,6 +31,10 @@ export interface CommonOptions {
   /** Default: counters in this process's memory. */
   store?: CounterStore
   subjects?: SubjectStore
+  /** Where credits are kept. Default: this process's memory, which forgets them when it ends. */
+  ledger?: Ledger
+  /** Of a commit that takes more credits than were held and are available: the rest is a debt (default), down to `floor`, or nobody's (`clamp`). */
+  overage?: { policy: 'clamp' } | { policy: 'overdraft'; floor: number }
   clock?: Clock | (() => number)
   /** Keys the digests of the duplicate guard: at least 16 bytes. Default `TOLLGATE_SECRET`, else random. */
   secret?: string | Uint8Array
@@ -64,11 +71,12 @@ export function createTollgate(unchecked: AnyOptions): Tollgate {
   const options = validateOptions(unchecked)
   const { namespace = 'default', locale = 'en', secret = process.env.TOLLGATE_SECRET ?? randomBytes(32) } = options
   const catalog = catalogOf(options)
+  const clock = typeof options.clock === 'function' ? { ...systemClock, now: options.clock } : (options.clock ?? systemClock)
   const engine = new Engine({
     catalog,
     store: options.store ?? new MemoryStore(),
     subjects: options.subjects ?? new MemorySubjects(),
-    clock: typeof options.clock === 'function' ? { ...systemClock, now: options.clock } : (options.clock ?? systemClock),
+    clock,
     digest: createDigester(secret),
     message: createMessages(options.messages),
     localeOf: (wanted) => (wanted === undefined ? locale : negotiateLocale(wanted, locale)),
@@ -82,6 +90,9 @@ export function createTollgate(unchecked: AnyOptions): Tollgate {
     maxInFlight: options.maxInFlight ?? 10_000,
     maxReceipts: options.maxReceipts ?? 100_000,
     localShare: options.localShare ?? 1,
+    ledger: options.ledger ?? new MemoryLedger(clock),
+    overage: options.overage ?? { policy: 'overdraft', floor: -MAX_AMOUNT },
+    accountOf: (subject) => `${namespace}/${subject}`,
   })
   return new Tollgate(engine)
 }

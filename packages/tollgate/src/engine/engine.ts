@@ -10,10 +10,13 @@ import type { Locale, MessageFacts } from '../messages/index.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
 import type { CounterStore, DecideCommand, MaybePromise, Outcome, SettleCommand, SettleOutcome, StoredReservation } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
+import { costOf, decideWithCredits, settleCredits } from './credits.ts'
 import { decisionOf, isNear } from './decision.ts'
 import { Events } from './events.ts'
 import { aborted, failurePolicyOf, StoreGuard } from './guard.ts'
 import { fingerprintOf, Receipts } from './receipts.ts'
+import type { LedgerAnswer, LedgerCommand, Overage } from '../ledger/commands.ts'
+import type { BalanceNow, Ledger } from '../ledger/ledger.ts'
 import { OpenReservation, settlementOf } from './reservation.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { decideTogether } from './together.ts'
@@ -40,11 +43,18 @@ export interface EngineConfig {
   maxInFlight: number
   maxReceipts: number
   localShare: number
+  ledger: Ledger
+  /** Of a commit that takes more credits than were held. */
+  overage: Exclude<Overage, { policy: 'deny' }>
+  /** Names a subject's account in a ledger that others use too. */
+  accountOf: (subject: string) => string
 }
 
 export const DEFAULT_TTL_MS = 60_000
 /** Marks reservations that this process's own counters hold while the store is down. */
 const LOCAL_ID = 'local_'
+/** Of the oldest, a repeated denial is repeated. */
+const MAX_IMPROVED = 10_000
 const SETTLE_ATTEMPTS = 3
 /** What a settlement leaves behind. */
 const STATUS_AFTER = { commit: 'committed', release: 'released', undo: 'released', extend: 'open' } as const
@@ -71,6 +81,13 @@ interface Inquiry {
 export interface Part {
   /** Reservations that are settled with its own. */
   readonly linked: readonly string[]
+  /** Credits that will be held for it. */
+  readonly credits?: HeldCredits | undefined
+}
+
+export interface HeldCredits {
+  readonly account: string
+  readonly id: string
 }
 
 export interface SettleOptions {
@@ -88,6 +105,8 @@ export class Engine {
   readonly #guard: StoreGuard
   readonly #receipts: Receipts<Decision>
   readonly #scratch: Charges = { limits: [], charges: [] }
+  /** When subjects were last given something, the latest last. */
+  readonly #improvedAt = new Map<string, number>()
   #local: MemoryStore | undefined
   #isClosed = false
 
@@ -111,7 +130,18 @@ export class Engine {
   #decideOnce(request: TollgateRequest, action: Action): Promise<Decision> {
     const { signal: _, idempotencyKey, ...body } = request
     assertText(idempotencyKey, 'idempotencyKey')
-    return this.#receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action)).then(({ answer }) => answer)
+    return this.#receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action), (denial) => this.#isOutdated(denial)).then(({ answer }) => answer)
+  }
+
+  /** A denied subject was given a better plan, or credits: a repeat of its request is decided anew, not denied again. */
+  improve(subject: string): void {
+    this.#improvedAt.delete(subject)
+    this.#improvedAt.set(subject, this.config.clock.now())
+    if (this.#improvedAt.size > MAX_IMPROVED) this.#improvedAt.delete(this.#improvedAt.keys().next().value!)
+  }
+
+  #isOutdated({ allowed, subject, decidedAt }: Decision): boolean {
+    return !allowed && (this.#improvedAt.get(subject) ?? -Infinity) >= decidedAt
   }
 
   async settle(id: string, action: SettleCommand['action'], options: SettleOptions = {}): Promise<Settlement> {
@@ -132,6 +162,8 @@ export class Engine {
       throw new TollgateError('RESERVATION_EXPIRED', 'id: the hold has expired and cannot be extended; commit what was used, or reserve again', { field: 'id', details: { reservation: settlement } })
     }
     for (const linked of outcome.reservation.memo.linked ?? []) await this.#settleInStore(linked, action, options)
+    const { credits } = outcome.reservation.memo
+    if (credits) await settleCredits(this, credits, action, options)
     return this.#settled(settlement, action)
   }
 
@@ -144,6 +176,7 @@ export class Engine {
   async #finish({ status, memo }: StoredReservation): Promise<void> {
     const action = status === 'committed' ? 'commit' : 'release'
     for (const linked of memo.linked ?? []) await this.#settleInStore(linked, action, { amounts: memo.amounts, onlyOpen: true })
+    if (memo.credits) await settleCredits(this, memo.credits, action, { amounts: memo.amounts })
   }
 
   /** Of several subjects, capacity may stand in another's reservation than the one that the caller knows. */
@@ -159,9 +192,15 @@ export class Engine {
 
   /** The plan a request is decided under: the one it names, else the subject's, else the default. */
   programOf(subject: string, named: string | undefined, record: SubjectRecord | undefined): Program {
-    const name = named ?? record?.plan ?? this.config.defaultPlanOf(subject)
+    const name = named ?? this.storedPlan(record) ?? this.config.defaultPlanOf(subject)
     if (name !== undefined) return this.config.catalog.find(name)
     throw new TollgateError('UNKNOWN_PLAN', `plan: ${show(subject)} has no plan; name one in the request, store one with setPlan, or set defaultPlan`, { field: 'plan' })
+  }
+
+  /** A change that waited for the end of a period has come by then. */
+  storedPlan(record: SubjectRecord | undefined): string | undefined {
+    const next = record?.nextPlan
+    return next && this.config.clock.now() >= next.at ? next.plan : record?.plan
   }
 
   /** What is known of a subject's own start and limits. */
@@ -183,11 +222,34 @@ export class Engine {
     this.#isClosed = true
     await this.#guard.idle()
     await this.config.store.close()
+    await this.config.ledger.close()
   }
 
   #decideAll(request: TollgateRequest, action: Action): MaybePromise<Decision> {
-    if (request.also !== undefined) return decideTogether(this, request, action)
+    if (request.also !== undefined) return this.#decideSeveral(request, action)
     return this.decideOne(request, action)
+  }
+
+  async #decideSeveral(request: TollgateRequest, action: Action): Promise<Decision> {
+    const program = this.programOf(request.subject, request.plan, await this.config.subjects.get(request.subject))
+    const cost = costOf(program, request)
+    if (cost > 0 && modeFor(this.rollout, request.subject) !== 'off') return decideWithCredits(this, request, action, program, cost)
+    const decision = await decideTogether(this, request, action)
+    this.announce(request, action, decision)
+    return decision
+  }
+
+  /** All but the credits of a request that costs some; not announced, as it is only a part. */
+  decideLimits(request: TollgateRequest, action: Action, credits?: HeldCredits): MaybePromise<Decision> {
+    return request.also === undefined ? this.decideOne(request, action, { linked: [], credits }) : decideTogether(this, request, action, credits)
+  }
+
+  askLedger(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
+    return this.config.ledger.run(this.config.accountOf(subject), command)
+  }
+
+  balanceOf(subject: string, amount?: number): Promise<BalanceNow> {
+    return this.config.ledger.balance(this.config.accountOf(subject), amount)
   }
 
   decideOne(request: TollgateRequest, action: Action, part?: Part): MaybePromise<Decision> {
@@ -205,8 +267,9 @@ export class Engine {
     const { defaultOperation } = program.vocabulary
     const request = asked.operation === undefined && defaultOperation !== undefined ? { ...asked, operation: defaultOperation } : asked
     validateRequest(request, program.vocabulary)
-    assertNoCredits(program, request)
     const mode = modeFor(this.rollout, request.subject)
+    const cost = part === undefined ? costOf(program, request) : 0
+    if (cost > 0 && mode !== 'off') return decideWithCredits(this, request, action, program, cost)
     if (mode === 'off') return this.#passUnlimited({ request, program, mode, action, part })
     const now = this.config.clock.now()
     const facts = this.factsOf(request.subject, record, program, now)
@@ -255,7 +318,7 @@ export class Engine {
   #command({ request, program, action, part }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
     const command: DecideCommand = { subject: this.keyOf(request.subject), plan: program.id, charges, now, action }
     if (action === 'reserve') {
-      command.reservation = { id: this.config.newId(), ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(part && part.linked.length > 0 && { linked: part.linked }) } }
+      command.reservation = { id: this.config.newId(), ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(part && part.linked.length > 0 && { linked: part.linked }), ...(part?.credits && { credits: part.credits }) } }
     }
     return command
   }
@@ -380,6 +443,17 @@ export class Engine {
     return this.#settleInStore(id, 'undo', {})
   }
 
+  /** Takes a reservation back with those of the request's other subjects. What cannot be reached expires by itself. */
+  async undoAll(id: string): Promise<void> {
+    try {
+      const outcome = await this.undo(id)
+      const linked = outcome.result === 'settled' ? (outcome.reservation.memo.linked ?? []) : []
+      await Promise.allSettled(linked.map((each) => this.undo(each)))
+    } catch (error) {
+      if (!isUnavailable(error)) throw error
+    }
+  }
+
   #localStore(): MemoryStore {
     return (this.#local ??= new MemoryStore())
   }
@@ -410,10 +484,4 @@ export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
 
 function isUnavailable(error: unknown): boolean {
   return TollgateError.isInstance(error) && error.code === 'STORE_UNAVAILABLE'
-}
-
-/** Credits need the ledger: an operation that costs some is refused rather than given away. */
-function assertNoCredits(program: Program, { operation }: TollgateRequest): void {
-  if (operation === undefined || !(program.vocabulary.costs.get(operation)! > 0)) return
-  throw new TollgateError('INVALID_REQUEST', `operation: ${show(operation)} costs credits, and this version of Tollgate has no ledger to take them from`, { field: 'operation' })
 }

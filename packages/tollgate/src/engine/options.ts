@@ -1,7 +1,7 @@
 /** The rules for the options of `createTollgate`, which JavaScript and JSON do not check. */
 import type { PlanSet } from '../compile/catalog.ts'
 import { listOf, objectOf, oneOf, optional, readObject, recordOf, refuse, type Rule } from '../define/rules.ts'
-import { integer, name, share } from '../define/values.ts'
+import { integer, MAX_AMOUNT, name, share } from '../define/values.ts'
 import { invalidDefinition } from '../errors/index.ts'
 import type { MessageOverrides } from '../messages/index.ts'
 import type { AnyOptions } from './create.ts'
@@ -31,6 +31,13 @@ const defaultPlanByKind = recordOf<string>('default plans', 1, MAX_KINDS, anyKey
 const texts = recordOf('texts', 0, MAX_TEXTS, anyKey, (value, field) =>
   typeof value === 'string' || typeof value === 'function' ? (value as string) : refuse(value, field, 'a text', 'use a string, or a function that makes one'))
 
+const overage: Rule<NonNullable<AnyOptions['overage']>> = (value, field) => {
+  const { policy, floor } = readObject(value, field) ?? {}
+  if (policy === 'clamp') return { policy }
+  if (policy === 'overdraft') return { policy, floor: integer(-MAX_AMOUNT, 0)(floor, `${field}.floor`) }
+  return refuse(policy, `${field}.policy`, 'a policy', "use 'clamp', or 'overdraft' with a floor")
+}
+
 const options = objectOf<AnyOptions>('the options', {
   plans: unchecked,
   operations: unchecked,
@@ -44,6 +51,8 @@ const options = objectOf<AnyOptions>('the options', {
     typeof value === 'string' && /^[\w.-]{1,64}$/.test(value) ? value : refuse(value, field, 'a namespace', "use 1 to 64 letters, digits, '_', '-' or '.'")),
   store: optional(having('a store', 'decide', 'settle', 'usage', 'reset')),
   subjects: optional(having('a store of subjects', 'get', 'set', 'delete')),
+  ledger: optional(having('a ledger', 'run', 'balance', 'entries', 'erase')),
+  overage: optional(overage),
   clock: optional((value, field) => (typeof value === 'function' ? (value as () => number) : clockObject(value, field))),
   secret: optional((value, field) =>
     typeof value === 'string' || value instanceof Uint8Array ? value : refuse(value, field, 'a secret', 'use a string or bytes, at least 16')),

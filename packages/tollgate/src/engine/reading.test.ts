@@ -84,7 +84,7 @@ describe('usage', () => {
     expect(await tollgate.usage('u')).toMatchObject({ plan: 'plus', limits: [{ used: 1, max: 30 }, {}, {}, {}] })
     expect(await tollgate.usage('u', { plan: 'free' })).toMatchObject({ plan: 'free', limits: [{ used: 1, max: 3 }, {}, {}, {}] })
     await tollgate.setPlan('u', 'max')
-    expect(await tollgate.usage('u')).toEqual({ subject: 'u', plan: 'max', limits: [] })
+    expect(await tollgate.usage('u')).toEqual({ subject: 'u', plan: 'max', limits: [], credits: null })
     await expect(tollgate.usage('')).rejects.toMatchObject({ code: 'INVALID_REQUEST', field: 'subject' })
   })
 

@@ -27,14 +27,19 @@ export class Receipts<T> {
   }
 
   /**
+   * @param isOutdated says of a remembered answer that it is to be found anew
    * @param fingerprint tells requests apart; never the request itself.
    * @throws IDEMPOTENCY_CONFLICT, IDEMPOTENCY_IN_PROGRESS, OVERLOADED, and what `run` throws.
    */
-  async once(key: string, fingerprint: string, run: () => T | Promise<T>): Promise<{ answer: T; isReplay: boolean }> {
+  async once(key: string, fingerprint: string, run: () => T | Promise<T>, isOutdated: (answer: T) => boolean = () => false): Promise<{ answer: T; isReplay: boolean }> {
     const now = this.#clock.now()
     this.#forget(now)
     const known = this.#receipts.get(key)
-    if (known && known.expiresAt > now) return { answer: answerOf(known, fingerprint), isReplay: true }
+    if (known && known.expiresAt > now) {
+      const answer = answerOf(known, fingerprint)
+      if (!isOutdated(answer)) return { answer, isReplay: true }
+      this.#receipts.delete(key)
+    }
     if (this.#receipts.size >= this.#max) {
       const [oldest] = this.#receipts.values()
       throw new TollgateError('OVERLOADED', `${this.#max} idempotency keys are remembered; raise maxReceipts, or send fewer keys`, { retryAfterMs: oldest!.expiresAt - now })

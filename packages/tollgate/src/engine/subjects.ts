@@ -5,6 +5,8 @@ import type { MaybePromise } from '../stores/store.ts'
 export interface SubjectRecord {
   /** Full name of its plan. */
   plan?: string
+  /** The plan from an instant on: a change that waits for the end of a period. */
+  nextPlan?: { plan: string; at: number }
   /** Epoch ms from which its own periods count. */
   anchorAt?: number
   /** The team whose limits it shares. */

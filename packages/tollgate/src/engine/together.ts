@@ -1,7 +1,7 @@
 import { assertText } from '../compile/request.ts'
 import { invalidRequest, show } from '../errors/index.ts'
 import { longerWait } from './decision.ts'
-import type { Action, Engine } from './engine.ts'
+import type { Action, Engine, HeldCredits } from './engine.ts'
 import type { Decision, TollgateRequest } from './types.ts'
 
 const MAX_ALSO = 8
@@ -11,7 +11,7 @@ const MAX_ALSO = 8
  * When one refuses, those before it are taken back as if they had never been asked, and the rest are only checked, so
  * that the answer tells every limit that is in the way.
  */
-export async function decideTogether(engine: Engine, request: TollgateRequest, action: Action): Promise<Decision> {
+export async function decideTogether(engine: Engine, request: TollgateRequest, action: Action, credits?: HeldCredits): Promise<Decision> {
   const parts = await partsOf(engine, request)
   const decisions: Decision[] = []
   const reserved: string[] = []
@@ -19,7 +19,7 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
   try {
     for (const part of parts) {
       const isLast = part === parts.at(-1)
-      const decision = await engine.decideOne(part, action === 'check' || isRefused ? 'check' : 'reserve', { linked: isLast ? reserved.slice() : [] })
+      const decision = await engine.decideOne(part, action === 'check' || isRefused ? 'check' : 'reserve', { linked: isLast ? reserved.slice() : [], credits: isLast ? credits : undefined })
       decisions.push(decision)
       if (decision.reservation) reserved.push(decision.reservation.id)
       if (decision.violations.length === 0 || action === 'check' || isRefused) continue
@@ -40,7 +40,6 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
     // Only capacity is given back later, by this reservation's id.
     if (!merged.limits.some(({ kind }) => kind === 'capacity')) delete merged.reservation
   }
-  engine.announce(request, action, merged)
   return merged
 }
 

@@ -1,8 +1,11 @@
 import type { Program } from '../compile/program.ts'
 import { assertInteger, assertText, MAX_AMOUNT } from '../compile/request.ts'
+import type { Balance } from '../ledger/account.ts'
+import type { EntryList, EntryPage } from '../ledger/ledger.ts'
 import { at } from '../define/rules.ts'
 import { suggest } from '../define/suggest.ts'
 import { show, TollgateError } from '../errors/index.ts'
+import { changeCredits, type Granted, grantCredits, type NewGrant, type NewRefund, type PlanChange, refundCredits, validateChange } from './account.ts'
 import { type Engine, isPromise } from './engine.ts'
 import type { EngineEvents, Listener } from './events.ts'
 import { run, type RunResult, type Spend } from './run.ts'
@@ -102,23 +105,57 @@ export class Tollgate<N extends Names = Names> {
   /**
    * Stores the subject's plan, from now on; what it used counts on. Other facts stay as they are unless given; `null`
    * removes one. Limits of its own go when the plan is of another set, where their names mean something else.
+   * The plan's credits are granted at once; `change` says what becomes of those of the plan before.
+   * @throws INVALID_REQUEST where the change is to wait for the end of a period, and the plan now has none
    */
-  async setPlan(subject: string, plan: N['plan'], facts?: PlanFacts<N>): Promise<SubjectRecord> {
+  async setPlan(subject: string, plan: N['plan'], facts?: PlanFacts<N>, change: PlanChange = {}): Promise<SubjectRecord> {
     this.#assertSubject(subject)
     const { catalog } = this.#engine.config
     const program = catalog.find(plan)
-    const { overrides, ...known } = (await this.#subjects.get(subject)) ?? {}
+    const { overrides, nextPlan: _, ...known } = (await this.#subjects.get(subject)) ?? {}
     const isSameSet = known.plan !== undefined && catalog.lookup(known.plan)?.set === program.set
     const merged = { ...known, ...(isSameSet && overrides && { overrides }), ...validateFacts(facts ?? {}, program.vocabulary.limits), plan: program.id }
     const record = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)) as SubjectRecord
-    await this.#subjects.set(subject, record)
-    return record
+    // Credits first: should the record not be stored after that, whoever tries again is not granted twice.
+    const next = await changeCredits(this.#engine, subject, program, record, validateChange(change))
+    const stored = next === null || known.plan === undefined ? record : { ...record, plan: known.plan, nextPlan: { plan: program.id, at: next } }
+    await this.#subjects.set(subject, stored)
+    this.#engine.improve(subject)
+    return stored
   }
 
-  /** Forgets a subject: what is stored of it and what it used. */
+  /** Gives credits. The same `idempotencyKey` gives them once. */
+  async grant(subject: string, grant: NewGrant): Promise<Granted> {
+    this.#assertSubject(subject)
+    const granted = await grantCredits(this.#engine, subject, grant)
+    this.#engine.improve(subject)
+    return granted
+  }
+
+  /** Gives back what an operation cost, to the grants it came from: `id` is the reservation's. All of it, or `amount`. */
+  refund(subject: string, id: string, refund: NewRefund = {}): Promise<{ refunded: number; balance: Balance }> {
+    this.#assertSubject(subject)
+    return refundCredits(this.#engine, subject, id, refund)
+  }
+
+  /** The subject's credits; all zeros where it has no account. */
+  async balance(subject: string): Promise<Balance> {
+    this.#assertSubject(subject)
+    return this.#engine.balanceOf(subject)
+  }
+
+  /** What moved the balance, the newest first. */
+  async ledger(subject: string, page?: EntryPage): Promise<EntryList> {
+    this.#assertSubject(subject)
+    const { ledger, accountOf } = this.#engine.config
+    return ledger.entries(accountOf(subject), page)
+  }
+
+  /** Forgets a subject: what is stored of it and what it used. Its credits' entries and sums stay, of nobody. */
   async erase(subject: string): Promise<void> {
     this.#assertSubject(subject)
     await this.#subjects.delete(subject)
+    await this.#engine.config.ledger.erase(this.#engine.config.accountOf(subject))
     await this.#engine.askStore((store) => store.erase(this.#engine.keyOf(subject)))
   }
 
@@ -170,7 +207,7 @@ export class Tollgate<N extends Names = Names> {
   }
 
   async #programFor(subject: string, named: string | undefined, record: SubjectRecord | undefined): Promise<Program> {
-    const last = named ?? record?.plan ?? (await this.#engine.askStore((store) => store.lastPlan(this.#engine.keyOf(subject))))
+    const last = named ?? this.#engine.storedPlan(record) ?? (await this.#engine.askStore((store) => store.lastPlan(this.#engine.keyOf(subject))))
     return this.#engine.programOf(subject, last, record)
   }
 

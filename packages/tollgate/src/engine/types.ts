@@ -62,6 +62,20 @@ export interface LimitState {
   warning?: true
 }
 
+/** How the account that pays stands after the decision. */
+export interface Credits {
+  cost: number
+  /** Available and reserved. */
+  balance: number
+  available: number
+  /** Held by open reservations. */
+  reserved: number
+  /** In all the account's time, refunds deducted. */
+  spent: number
+  /** What is missing; 0 when allowed. */
+  deficit: number
+}
+
 export interface Violation extends LimitState {
   /** In the request's language: the limit, when it frees, and what better plans give. */
   readonly message: string
@@ -85,6 +99,8 @@ export interface Decision<N extends Names = Names> {
   /** In the plan's order of limits. */
   violations: Violation[]
   limits: LimitState[]
+  /** Present where the request costs credits and no limit denied it before. */
+  credits?: Credits
   /** Present after an admitted `reserve`. Ends itself on `await using` unless it was committed. */
   reservation?: Reservation<N>
   /** Epoch ms, by the store's clock. */
@@ -123,6 +139,8 @@ export interface Usage {
   subject: string
   plan: string
   limits: LimitState[]
+  /** `null` where the subject has no account. */
+  credits: Omit<Credits, 'cost' | 'deficit'> | null
 }
 
 /** What can be stored of a subject beside its plan; `null` removes it. */

@@ -17,7 +17,13 @@ export async function usageOf(engine: Engine, program: Program, subject: string,
     return { index: entry.limit, state: limitState(limit, { ...charge, partition: limit.per.length > 0 ? entry.partition : '' }, { ...entry.verdict, passes: true }, now) }
   })
   states.sort((a, b) => a.index - b.index)
-  return { subject, plan: program.id, limits: states.map(({ state }) => state) }
+  return { subject, plan: program.id, limits: states.map(({ state }) => state), credits: await creditsOf(engine, subject) }
+}
+
+/** Of a subject that was never granted anything, `null`. */
+async function creditsOf(engine: Engine, subject: string): Promise<Usage['credits']> {
+  const { balance, available, reserved, spent, granted } = await engine.balanceOf(subject)
+  return granted === 0 && spent === 0 ? null : { balance, available, reserved, spent }
 }
 
 /** A charge of nothing, to look at the limit's cell. */

@@ -4,14 +4,22 @@ import type { SetAllowance } from './commands.ts'
 import type { Book } from './entries.ts'
 
 /** A plan change, as far as credits go. Asking twice for the same has the effect of once. */
-export function changeAllowance(book: Book, { rule, at, proration, leftover }: SetAllowance, now: number): void {
+export function changeAllowance(book: Book, { rule, at, proration, leftover }: SetAllowance, now: number): { changesAt?: number } {
   const { account } = book
   const current = account.allowance
-  if (at === 'periodEnd' && current && current.nextAt !== null) {
+  if (at === 'periodEnd') {
+    if (!current || current.nextAt === null) return {}
     account.following = rule?.plan === current.plan ? null : (rule ?? { ...current, amount: 0, rolloverMax: 0, isEligible: false })
     if (rule?.plan === current.plan) account.allowance = { ...current, ...rule }
-    return
+    return { changesAt: current.nextAt }
   }
+  changeNow(book, rule, proration, leftover, now)
+  return {}
+}
+
+function changeNow(book: Book, rule: AllowanceRule | null, proration: SetAllowance['proration'], leftover: SetAllowance['leftover'], now: number): void {
+  const { account } = book
+  const current = account.allowance
   account.following = null
   if (rule && current?.plan === rule.plan) return adjust(book, current, rule, now)
   if (current && leftover === 'void' && !(rule && proration === 'prorate')) voidAllowance(book, current, now)

@@ -107,6 +107,10 @@ export interface LedgerAnswer {
   readonly balance: Balance
   /** What is missing; 0 where nothing is. */
   readonly deficit: number
+  /** Of a denial: when the same would pass, by what is known to come; `null` where waiting does not help. */
+  readonly retryAt?: number | null
+  /** Of a change of plan that waits: until when. */
+  readonly changesAt?: number
   /** Of a grant: its lot. */
   readonly lot?: number
   /** Of a reservation's command. */

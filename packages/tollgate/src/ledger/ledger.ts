@@ -13,8 +13,11 @@ export interface Ledger {
    * @throws TollgateError for a bad or refused command, STORE_UNAVAILABLE when the database does not answer
    */
   run(subject: string, command: LedgerCommand): Promise<LedgerAnswer>
-  /** How the account stands now; all zeros where there is none. Writes nothing. */
-  balance(subject: string): Promise<Balance & { readonly at: number }>
+  /**
+   * How the account stands now; all zeros where there is none. Writes nothing. `forecast` is when `amount` will be
+   * available, `null` where no such instant is in sight.
+   */
+  balance(subject: string, amount?: number): Promise<BalanceNow>
   /** Entries, the newest first. */
   entries(subject: string, page?: EntryPage): Promise<EntryList>
   /** The balance as it was at an instant. */
@@ -26,6 +29,11 @@ export interface Ledger {
   /** Takes the names and free texts away; entries and their sums stay, of nobody. */
   erase(subject: string): Promise<void>
   close(): Promise<void>
+}
+
+export interface BalanceNow extends Balance {
+  readonly at: number
+  readonly forecast: number | null
 }
 
 export interface EntryPage {

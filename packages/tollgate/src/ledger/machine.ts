@@ -2,6 +2,7 @@ import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import { MAX_AMOUNT, MAX_TTL_MS } from '../compile/request.ts'
 import { type Account, balanceOf, type Hold as OpenHold } from './account.ts'
 import { addLot, advance, forgetEmptyLots, returnHold } from './advance.ts'
+import { passesAt } from './forecast.ts'
 import { changeAllowance } from './allowance.ts'
 import type { Commit, CreditReservation, Deduct, Extend, Grant, Hold, LedgerAnswer, LedgerCommand, Refund, Release, Remembered, Void } from './commands.ts'
 import type { Answer } from '../stores/sql/batches.ts'
@@ -69,8 +70,7 @@ function answerTo(book: Book, command: LedgerCommand, known: Known, now: number,
     case 'extend':
       return extend(book, command, known, now)
     case 'setAllowance':
-      changeAllowance(book, command, now)
-      return done(book, now)
+      return done(book, now, changeAllowance(book, command, now))
     case 'touch':
       return done(book, now)
   }
@@ -96,6 +96,10 @@ function replay(before: Remembered, command: string, key: string): LedgerAnswer 
 
 function done({ account }: Book, at: number, more: Partial<LedgerAnswer> = {}): LedgerAnswer {
   return { ok: true, at, balance: balanceOf(account), deficit: 0, ...more }
+}
+
+function denied(book: Book, amount: number, deficit: number, now: number): LedgerAnswer {
+  return { ...done(book, now), ok: false, deficit, retryAt: passesAt(book.account, amount, now) }
 }
 
 function grant(book: Book, { amount, source, priority = 0, effectiveAt, expiresAt, key, reason, actor }: Grant, now: number): LedgerAnswer {
@@ -136,7 +140,7 @@ function hold(book: Book, { id, amount, ttlMs, operation }: Hold, known: Known, 
   if (open && open.amount === amount) return done(book, now, { reservation: reservationOf(open), isReplay: true })
   if (open || known(reservationKey(id))) throw new TollgateError('IDEMPOTENCY_CONFLICT', `id: ${show(id)} was used for another reservation; use a new id`, { field: 'id' })
   const deficit = deficitOf(account, amount)
-  if (deficit > 0) return { ...done(book, now), ok: false, deficit }
+  if (deficit > 0) return denied(book, amount, deficit, now)
   if (account.holds.length >= MAX_HOLDS) throw new TollgateError('OVERLOADED', `the account has ${MAX_HOLDS} open reservations; settle some first`, { retryAfterMs: 1000 })
   const made: OpenHold = { id, amount, parts: take(account, amount), expiresAt: now + ttlMs, operation: operation ?? null }
   account.holds.push(made)
@@ -152,7 +156,7 @@ function deduct(book: Book, { id, amount, operation }: Deduct, known: Known, rem
   if (before) return replay(before, text, id)
   if (book.account.holds.some((each) => each.id === id)) throw new TollgateError('IDEMPOTENCY_CONFLICT', `id: ${show(id)} is an open reservation; commit it instead`, { field: 'id' })
   const deficit = deficitOf(book.account, amount)
-  if (deficit > 0) return { ...done(book, now), ok: false, deficit }
+  if (deficit > 0) return denied(book, amount, deficit, now)
   const parts = spendFree(book, amount, now, { reservation: id, operation: operation ?? null })
   forgetEmptyLots(book.account, now)
   const answer = done(book, now, { reservation: { id, status: 'committed', amount, expiresAt: now, settledAt: now, isLate: false, unpaid: 0 } })
@@ -169,7 +173,7 @@ function commit(book: Book, command: Commit, known: Known, remember: Remember, n
   const amount = command.amount ?? reservation.amount
   const held = open ? open.amount : 0
   const extra = allowedExtra(account, Math.max(0, amount - held), command.overage)
-  if (extra === undefined) return { ...done(book, now), ok: false, deficit: deficitOf(account, amount - held) }
+  if (extra === undefined) return denied(book, amount - held, deficitOf(account, amount - held), now)
   const note = { reservation: command.id, operation: open?.operation ?? null }
   const parts = [...(open ? spendHold(book, open, Math.min(amount, held), now, note) : []), ...(extra > 0 ? spendFree(book, extra, now, note) : [])]
   forgetEmptyLots(account, now)

@@ -1,11 +1,10 @@
 import type { Clock } from '../engine/clock.ts'
-import { type Account, balanceOf, dueAt, newAccount } from './account.ts'
-import { advance } from './advance.ts'
+import { type Account, dueAt, newAccount } from './account.ts'
 import type { LedgerAnswer, LedgerCommand, Remembered } from './commands.ts'
-import { Book, type Entry } from './entries.ts'
-import type { EntryList, EntryPage, Ledger } from './ledger.ts'
+import type { Entry } from './entries.ts'
+import type { BalanceNow, EntryList, EntryPage, Ledger } from './ledger.ts'
 import { runCommand } from './machine.ts'
-import { listOf, opensAccount, validPage } from './reading.ts'
+import { balanceNow, listOf, opensAccount, validPage } from './reading.ts'
 import { verifyAccount } from './verify.ts'
 
 interface Kept {
@@ -35,11 +34,8 @@ export class MemoryLedger implements Ledger {
     return structuredClone(answer.value)
   }
 
-  async balance(subject: string): Promise<ReturnType<typeof balanceOf> & { at: number }> {
-    const at = this.#clock.now()
-    const account = structuredClone(this.#accounts.get(subject)?.account ?? newAccount())
-    advance(new Book(account), at)
-    return { ...balanceOf(account), at }
+  async balance(subject: string, amount?: number): Promise<BalanceNow> {
+    return balanceNow(structuredClone(this.#accounts.get(subject)?.account ?? newAccount()), this.#clock.now(), amount)
   }
 
   async entries(subject: string, page: EntryPage = {}): Promise<EntryList> {

@@ -1,12 +1,23 @@
 import { invalidRequest, show } from '../errors/index.ts'
+import { type Account, balanceOf } from './account.ts'
+import { advance } from './advance.ts'
 import type { LedgerCommand } from './commands.ts'
-import type { Entry } from './entries.ts'
-import type { EntryList, EntryPage } from './ledger.ts'
+import { Book, type Entry } from './entries.ts'
+import { passesAt } from './forecast.ts'
+import type { BalanceNow, EntryList, EntryPage } from './ledger.ts'
 
 /** Only what cannot be denied opens an account: a stranger leaves no row. */
 export function opensAccount(command: LedgerCommand): boolean {
   if (command.kind === 'hold' || command.kind === 'deduct') return command.amount === 0
-  return command.kind === 'grant' || command.kind === 'setAllowance'
+  return command.kind === 'grant' || (command.kind === 'setAllowance' && command.rule !== null)
+}
+
+/** How an account stands at `now`, when nobody looked since. */
+export function balanceNow(account: Account, now: number, amount: number | undefined): BalanceNow {
+  advance(new Book(account), now)
+  const balance = balanceOf(account)
+  const isMissing = amount !== undefined && balance.available < amount
+  return { ...balance, at: now, forecast: isMissing ? passesAt(account, amount, now) : now }
 }
 
 /** @throws INVALID_REQUEST */

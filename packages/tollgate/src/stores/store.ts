@@ -30,6 +30,8 @@ export interface ReservationMemo {
   amounts: Readonly<Record<string, number>>
   /** Reservations of the request's other subjects, settled with this one. */
   linked?: readonly string[]
+  /** Credits that are held for it: in whose account, and as what. */
+  credits?: { readonly account: string; readonly id: string }
 }
 
 export interface Outcome {

@@ -1,0 +1,214 @@
+import { describe, expect, it } from 'vitest'
+import { controlledClock } from '../testing/clock.ts'
+import { createTollgate } from './create.ts'
+import { definePlans } from '../define/plans.ts'
+import { capacity, concurrency, quota, slidingWindow } from '../define/limits.ts'
+import { MemoryLedger } from '../ledger/memory.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { TollgateError } from '../errors/index.ts'
+
+const START_AT = Date.UTC(2027, 0, 31, 12)
+const DAY_MS = 86_400_000
+
+const plans = definePlans({
+  gift: { rank: 0, limits: { burst: slidingWindow({ limit: 10, window: '1m', per: ['operation'] }), own: quota({ limit: 60, every: 'day', meter: 'credits' }) }, credits: { grant: 100, every: 'month', requires: 'channel', softLimit: 0.8 } },
+  pro: { rank: 1, limits: { burst: slidingWindow({ limit: 50, window: '1m', per: ['operation'] }), own: quota({ limit: Infinity, every: 'day', meter: 'credits' }), parallel: concurrency({ limit: 5 }), agents: capacity({ limit: 3, match: { operation: 'agent' } }) }, credits: { grant: 2000, every: 'month' } },
+  pool: { rank: 2, limits: {}, credits: { grant: 1000, every: 'month' } },
+})
+const operations = { image: { credits: 10 }, chat: { credits: 5 }, agent: { credits: 7 }, look: {} }
+
+function engineOf(options: { ledger?: Ledger; rollout?: 'shadow' | 'off' } = {}) {
+  const clock = controlledClock(START_AT)
+  const ledger = options.ledger ?? new MemoryLedger(clock)
+  const tollgate = createTollgate({ plans, operations, clock, ledger, defaultPlan: 'gift', ...(options.rollout && { rollout: { mode: options.rollout, percent: 100 } }) })
+  return { clock, ledger, tollgate }
+}
+
+const user = 'user:1'
+
+describe('credits', () => {
+  it('are granted with the plan, spent, and told with the decision', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan(user, 'pro')
+    const decision = await tollgate.consume({ subject: user, operation: 'image' })
+    expect(decision).toMatchObject({ allowed: true, credits: { cost: 10, balance: 1990, available: 1990, reserved: 0, spent: 10, deficit: 0 } })
+    expect(decision.reservation).toBeUndefined()
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 1990, spent: 10, granted: 2000 })
+    expect((await tollgate.usage(user)).credits).toEqual({ balance: 1990, available: 1990, reserved: 0, spent: 10 })
+    expect((await tollgate.ledger(user)).entries.map(({ kind, amount, operation }) => [kind, amount, operation])).toEqual([['spend', -10, 'image'], ['grant', 2000, null]])
+  })
+
+  it('that are missing deny with cost, balance and deficit, and leave the limits as they were', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.grant(user, { amount: 8, source: 'pack' })
+    const decision = await tollgate.consume({ subject: user, operation: 'image' })
+    expect(decision).toMatchObject({ allowed: false, credits: { cost: 10, balance: 8, available: 8, deficit: 2 }, retryAfterMs: null })
+    expect(decision.violations).toMatchObject([{ limit: 'credits', kind: 'credits', code: 'INSUFFICIENT_CREDITS', remaining: 8, retryAfterMs: null, liftedBy: ['pro', 'pool'] }])
+    expect(decision.violations[0]!.message).toContain('10')
+    expect((await tollgate.usage(user)).limits.map(({ used }) => used)).toEqual([0])
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 8, spent: 0 })
+    expect(await tollgate.check({ subject: user, operation: 'image' })).toMatchObject({ allowed: false, credits: { deficit: 2 } })
+    expect(await tollgate.check({ subject: user, operation: 'chat' })).toMatchObject({ allowed: true, credits: { cost: 5, balance: 8 } })
+  })
+
+  it('say when the next period pays for what is denied now', async () => {
+    const { tollgate, clock } = engineOf()
+    await tollgate.setPlan(user, 'pro')
+    await tollgate.consume({ subject: user, operation: 'look', amounts: { credits: 1995 } })
+    const { retryAfterMs } = await tollgate.consume({ subject: user, operation: 'image' })
+    expect(retryAfterMs).toBe(Date.UTC(2027, 1, 28, 12) - START_AT)
+    clock.advance(retryAfterMs! - 1)
+    expect((await tollgate.check({ subject: user, operation: 'image' })).allowed).toBe(false)
+    clock.advance(1)
+    expect((await tollgate.consume({ subject: user, operation: 'image' })).credits).toMatchObject({ balance: 1990 })
+  })
+
+  it('are not asked when a limit denies', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.grant(user, { amount: 1000 })
+    for (let i = 0; i < 10; i++) await tollgate.consume({ subject: user, operation: 'chat' })
+    const decision = await tollgate.consume({ subject: user, operation: 'chat' })
+    expect(decision.violations.map(({ limit }) => limit)).toEqual(['burst'])
+    expect(decision.credits).toBeUndefined()
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 950 })
+  })
+
+  it('are held by a reservation, committed in part, and released whole', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan(user, 'pro')
+    const first = await tollgate.reserve({ subject: user, operation: 'image' })
+    expect(first.credits).toMatchObject({ balance: 2000, available: 1990, reserved: 10 })
+    await tollgate.commit(first.reservation!.id, { amounts: { credits: 4 } })
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 1996, available: 1996, reserved: 0 })
+    const second = await tollgate.reserve({ subject: user, operation: 'image' })
+    await tollgate.release(second.reservation!.id)
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 1996, reserved: 0, spent: 4 })
+    await expect(tollgate.commit(first.reservation!.id)).rejects.toMatchObject({ code: 'ALREADY_SETTLED' })
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 4 })
+  })
+
+  it('of an abandoned reservation come back at its expiry, and a late commit still takes them', async () => {
+    const { tollgate, clock } = engineOf()
+    await tollgate.setPlan(user, 'pro')
+    const { reservation } = await tollgate.reserve({ subject: user, operation: 'image', ttlMs: 1000 })
+    clock.advance(1000)
+    expect(await tollgate.balance(user)).toMatchObject({ available: 2000, reserved: 0 })
+    expect(await tollgate.commit(reservation!.id)).toMatchObject({ late: true })
+    expect(await tollgate.balance(user)).toMatchObject({ available: 1990, spent: 10 })
+  })
+
+  it('come back when the work throws, and can be refunded after it', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan(user, 'pro')
+    await expect(tollgate.run({ subject: user, operation: 'image' }, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 2000 })
+    await tollgate.consume({ subject: user, operation: 'image', idempotencyKey: 'k1' })
+    expect(await tollgate.refund(user, 'key k1', { reason: 'the model failed' })).toMatchObject({ refunded: 10, balance: { balance: 2000, spent: 0 } })
+  })
+
+  it('of the same idempotency key are charged once, and a denial is decided anew after an upgrade', async () => {
+    const { tollgate } = engineOf()
+    const request = { subject: user, operation: 'image', idempotencyKey: 'k' } as const
+    expect((await tollgate.consume(request)).allowed).toBe(false)
+    expect((await tollgate.consume(request)).allowed).toBe(false)
+    await tollgate.setPlan(user, 'pro')
+    expect((await tollgate.consume(request)).allowed).toBe(true)
+    await tollgate.consume(request)
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 10 })
+  })
+
+  it('are granted only while the condition is met', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan(user, 'gift')
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 0 })
+    await tollgate.setPlan(user, 'gift', { attributes: { channel: true } })
+    await tollgate.setPlan(user, 'gift', { attributes: { channel: true } })
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 100 })
+  })
+
+  it('warn once a period when most of the allowance is used', async () => {
+    const { tollgate, clock } = engineOf()
+    const warnings: unknown[] = []
+    tollgate.on('warning', ({ limit }) => limit.kind === 'credits' && warnings.push(limit.remaining))
+    await tollgate.setPlan(user, 'gift', { attributes: { channel: true }, overrides: { own: 1000 } })
+    for (const credits of [79, 1, 1]) await tollgate.consume({ subject: user, operation: 'look', amounts: { credits } })
+    expect(warnings).toEqual([20])
+    clock.advance(31 * DAY_MS)
+    await tollgate.consume({ subject: user, operation: 'look', amounts: { credits: 90 } })
+    expect(warnings).toEqual([20, 10])
+  })
+
+  it('are paid by the team that a request names, within a cap of the member', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan('team:9', 'pool')
+    const request = { subject: user, operation: 'image', also: ['team:9'] } as const
+    for (let i = 0; i < 6; i++) expect((await tollgate.consume(request)).allowed).toBe(true)
+    const denied = await tollgate.consume(request)
+    expect(denied.violations.map(({ limit }) => limit)).toEqual(['own'])
+    expect(await tollgate.balance('team:9')).toMatchObject({ balance: 940 })
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 0, spent: 0 })
+  })
+
+  it('of a team that are missing take the reservations of all subjects back', async () => {
+    const { tollgate } = engineOf()
+    const request = { subject: user, plan: 'pro', operation: 'chat', also: [{ subject: 'team:9', plan: 'pool' }] } as const
+    expect(await tollgate.reserve(request)).toMatchObject({ allowed: false, violations: [{ kind: 'credits', subject: 'team:9' }] })
+    expect((await tollgate.usage(user, { plan: 'pro' })).limits.map(({ used }) => used)).toEqual([0, 0, 0])
+  })
+
+  it('in shadow mode are listed and not charged when they are missing', async () => {
+    const { tollgate } = engineOf({ rollout: 'shadow' })
+    const decision = await tollgate.reserve({ subject: user, operation: 'image' })
+    expect(decision).toMatchObject({ allowed: true, retryAfterMs: 0, violations: [{ kind: 'credits' }], credits: { deficit: 10 } })
+    await tollgate.commit(decision.reservation!.id)
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 0, spent: 0 })
+  })
+
+  it('are neither asked nor taken where limits are off', async () => {
+    const { tollgate } = engineOf({ rollout: 'off' })
+    expect(await tollgate.consume({ subject: user, operation: 'image' })).toMatchObject({ allowed: true, mode: 'off' })
+  })
+
+  it('that cannot be asked fail closed, and take the limits back', async () => {
+    const ledger = new MemoryLedger()
+    ledger.run = () => Promise.reject(new TollgateError('STORE_UNAVAILABLE', 'the database is down'))
+    const { tollgate } = engineOf({ ledger })
+    await expect(tollgate.consume({ subject: user, operation: 'image' })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    expect((await tollgate.usage(user, { plan: 'gift' })).limits.map(({ used }) => used)).toEqual([0])
+  })
+
+  it('of an operation that takes capacity leave a reservation to give it back by', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan(user, 'pro')
+    const { reservation } = await tollgate.consume({ subject: user, operation: 'agent' })
+    await tollgate.release(reservation!.id)
+    expect((await tollgate.usage(user)).limits.find(({ limit }) => limit === 'agents')).toMatchObject({ used: 0 })
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 7 })
+  })
+
+  it('change with the plan at the end of the period', async () => {
+    const { tollgate, clock } = engineOf()
+    await expect(tollgate.setPlan(user, 'pro', {}, { at: 'periodEnd' })).rejects.toMatchObject({ field: 'at' })
+    await tollgate.setPlan(user, 'pro')
+    expect(await tollgate.setPlan(user, 'pool', {}, { at: 'periodEnd' })).toMatchObject({ plan: 'pro', nextPlan: { plan: 'pool', at: Date.UTC(2027, 1, 28, 12) } })
+    clock.set(Date.UTC(2027, 1, 28, 12))
+    expect(await tollgate.consume({ subject: user, operation: 'chat' })).toMatchObject({ plan: 'pool', credits: { balance: 995 } })
+  })
+
+  it.each([
+    [{ amount: 0 }, 'amount'],
+    [{ amount: 1.5 }, 'amount'],
+    [{ amount: 2 ** 53 }, 'amount'],
+    [{ amount: -5 }, 'amount'],
+    [{ amount: 5, source: 'plan' }, 'source'],
+    [{ amount: 5, priority: 0.5 }, 'priority'],
+    [{ amount: 5, expiresAt: START_AT }, 'expiresAt'],
+    [{ amount: 5, effectiveAt: -1 }, 'effectiveAt'],
+    [{ amount: 5, idempotencyKey: '' }, 'key'],
+    [{ amount: 5, reason: 7 }, 'reason'],
+  ])('refuse the grant %j', async (grant, field) => {
+    const { tollgate } = engineOf()
+    await expect(tollgate.grant(user, grant as never)).rejects.toMatchObject({ code: 'INVALID_REQUEST', field })
+    expect(await tollgate.balance(user)).toMatchObject({ granted: 0 })
+  })
+})

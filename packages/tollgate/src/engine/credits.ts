@@ -1,0 +1,116 @@
+import type { Program } from '../compile/program.ts'
+import { TollgateError } from '../errors/index.ts'
+import type { Balance } from '../ledger/account.ts'
+import type { LedgerAnswer } from '../ledger/commands.ts'
+import type { Action, Engine } from './engine.ts'
+import { longerWait } from './decision.ts'
+import { DEFAULT_TTL_MS } from './engine.ts'
+import type { Credits, Decision, LimitState, TollgateRequest, Violation } from './types.ts'
+
+/** What a request costs: as it says itself, else what its operation costs. */
+export function costOf({ vocabulary: { costs } }: Program, { operation, amounts }: TollgateRequest): number {
+  return (amounts as Record<string, number> | undefined)?.['credits'] ?? (operation === undefined ? 0 : (costs.get(operation) ?? 0))
+}
+
+/** Who pays: the team that the request names, else its subject. */
+function payerOf({ subject, also }: TollgateRequest): string {
+  const names = also?.map((entry) => (typeof entry === 'string' ? entry : entry.subject)) ?? []
+  return names.find((name) => name.startsWith('team:')) ?? subject
+}
+
+/**
+ * A request that costs credits. What tightens goes counters first, then the ledger: when counters deny, credits are not
+ * asked; when credits deny, the counters are taken back as if they had never been asked, guards included. A process that
+ * dies in between leaves holds, which end by themselves.
+ */
+export async function decideWithCredits(engine: Engine, asked: TollgateRequest, action: Action, program: Program, cost: number): Promise<Decision> {
+  const account = payerOf(asked)
+  const request = program.vocabulary.meters.has('credits') ? { ...asked, amounts: { ...asked.amounts, credits: cost } } : asked
+  if (action === 'check') return announced(engine, request, action, await checkCredits(engine, request, account, program, cost))
+  const id = asked.idempotencyKey === undefined ? engine.config.newId() : `key ${asked.idempotencyKey}`
+  const decision = await engine.decideLimits(request, 'reserve', action === 'reserve' ? { account, id } : undefined)
+  if (decision.violations.length > 0) {
+    if (action === 'consume') delete decision.reservation
+    return announced(engine, request, action, decision)
+  }
+  const { id: reservation } = decision.reservation!
+  let answer: LedgerAnswer
+  try {
+    const { operation } = request
+    const spending = { id, amount: cost, ...(operation !== undefined && { operation }) }
+    answer = await engine.askLedger(account, action === 'consume' ? { kind: 'deduct', ...spending } : { kind: 'hold', ...spending, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS })
+  } catch (error) {
+    await engine.undoAll(reservation)
+    throw error
+  }
+  decision.credits = creditsOf(answer.balance, cost, answer.deficit)
+  if (!answer.ok) {
+    await engine.undoAll(reservation)
+    await deny(engine, decision, request, action, program, account, answer)
+  } else {
+    if (action === 'consume') await engine.settle(reservation, 'commit')
+    // Only capacity is given back later, by this reservation's id.
+    if (action === 'consume' && !decision.limits.some(({ kind }) => kind === 'capacity')) delete decision.reservation
+    if (answer.isNear) engine.events.emit('warning', { subject: account, plan: decision.plan, limit: stateOf(answer.balance, answer.at, null) })
+  }
+  return announced(engine, request, action, decision)
+}
+
+function announced(engine: Engine, request: TollgateRequest, action: Action, decision: Decision): Decision {
+  engine.announce(request, action, decision)
+  return decision
+}
+
+async function checkCredits(engine: Engine, request: TollgateRequest, account: string, program: Program, cost: number): Promise<Decision> {
+  const decision = await engine.decideLimits(request, 'check')
+  if (decision.violations.length > 0) return decision
+  const { forecast, ...balance } = await engine.balanceOf(account, cost)
+  const deficit = Math.max(0, cost - Math.max(0, balance.available))
+  decision.credits = creditsOf(balance, cost, deficit)
+  if (deficit > 0) await deny(engine, decision, request, 'check', program, account, { ok: false, at: balance.at, balance, deficit, retryAt: forecast })
+  return decision
+}
+
+async function deny(engine: Engine, decision: Decision, request: TollgateRequest, action: Action, program: Program, account: string, { balance, at, retryAt = null }: LedgerAnswer): Promise<void> {
+  const isShadow = decision.mode === 'shadow'
+  const state = stateOf(balance, at, retryAt)
+  if (account !== request.subject) state.subject = account
+  decision.violations.push(violationOf(engine, state, request, program, decision.credits!))
+  decision.allowed = isShadow
+  decision.retryAfterMs = isShadow ? 0 : longerWait(decision.retryAfterMs, state.retryAfterMs)
+  delete decision.reservation
+  // Shadow mode lets it pass: there is a reservation to settle, of nothing.
+  if (isShadow && action === 'reserve') decision.reservation = await engine.emptyReservation(request, decision.plan)
+}
+
+function creditsOf({ balance, available, reserved, spent }: Balance, cost: number, deficit: number): Credits {
+  return { cost, balance, available, reserved, spent, deficit }
+}
+
+/** The account as a limit: what is reserved is used, and what is available remains. */
+function stateOf({ balance, available, reserved }: Balance, at: number, retryAt: number | null): LimitState {
+  return {
+    limit: 'credits', kind: 'credits', code: 'INSUFFICIENT_CREDITS',
+    max: Math.max(0, balance), used: reserved, remaining: Math.max(0, available), resetAt: retryAt, retryAfterMs: retryAt === null ? null : retryAt - at,
+  }
+}
+
+function violationOf(engine: Engine, state: LimitState, { locale }: TollgateRequest, program: Program, { cost, deficit }: Credits): Violation {
+  const { catalog, message, localeOf, clock } = engine.config
+  const ours = program.definition.credits?.grant ?? 0
+  const better = catalog.above(program).flatMap(({ id, name, definition: { credits } }) => (credits && credits.grant > ours && credits.grant >= deficit ? [{ id, plan: name, max: credits.grant }] : []))
+  const text = message({ ...state, meter: 'credits', amount: cost, cost, plan: program.name, better: better.map(({ plan, max }) => ({ plan, max })), now: clock.now() }, localeOf(locale))
+  return { ...state, message: text, liftedBy: better.map(({ id }) => id) }
+}
+
+/** What a settlement does to the credits that its reservation holds; asking again has no second effect. */
+export async function settleCredits(engine: Engine, { account, id }: { account: string; id: string }, action: 'commit' | 'release' | 'undo' | 'extend', options: { amounts?: Readonly<Record<string, number>>; ttlMs?: number }): Promise<void> {
+  const amount = options.amounts?.['credits']
+  try {
+    if (action === 'commit') await engine.askLedger(account, { kind: 'commit', id, overage: engine.config.overage, ...(amount !== undefined && { amount }) })
+    else if (action === 'extend') await engine.askLedger(account, { kind: 'extend', id, ttlMs: options.ttlMs! })
+    else await engine.askLedger(account, { kind: 'release', id })
+  } catch (error) {
+    if (!(TollgateError.isInstance(error) && error.code === 'ALREADY_SETTLED')) throw error
+  }
+}
