@@ -6,6 +6,8 @@ import type { Vocabulary } from './program.ts'
 
 export const MAX_AMOUNT = 2 ** 31 - 1
 export const MAX_TTL_MS = 86_400_000
+/** How long a reservation holds that does not say. */
+export const DEFAULT_TTL_MS = 60_000
 const MAX_NAME_CHARACTERS = 256
 const MAX_CONTENT_BYTES = 65_536
 

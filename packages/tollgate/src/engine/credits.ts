@@ -1,10 +1,10 @@
 import type { Program } from '../compile/program.ts'
+import { DEFAULT_TTL_MS } from '../compile/request.ts'
 import { TollgateError } from '../errors/index.ts'
 import type { Balance } from '../ledger/account.ts'
 import type { LedgerAnswer } from '../ledger/commands.ts'
 import type { Action, Engine } from './engine.ts'
 import { longerWait } from './decision.ts'
-import { DEFAULT_TTL_MS } from './engine.ts'
 import type { Credits, Decision, LimitState, TollgateRequest, Violation } from './types.ts'
 
 /** What a request costs: as it says itself, else what its operation costs. */

@@ -3,7 +3,7 @@ import type { Catalog } from '../compile/catalog.ts'
 import { type Charges, compileCharges, type SubjectFacts } from '../compile/charges.ts'
 import type { Program } from '../compile/program.ts'
 import { CellKind, type Charge } from '../decide/charge.ts'
-import { assertInteger, assertText, MAX_TTL_MS, validateAmounts, validateRequest } from '../compile/request.ts'
+import { assertInteger, assertText, DEFAULT_TTL_MS, MAX_TTL_MS, validateAmounts, validateRequest } from '../compile/request.ts'
 import type { Digester } from '../content/digest.ts'
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import type { Locale, MessageFacts } from '../messages/index.ts'
@@ -50,7 +50,6 @@ export interface EngineConfig {
   accountOf: (subject: string) => string
 }
 
-export const DEFAULT_TTL_MS = 60_000
 /** Marks reservations that this process's own counters hold while the store is down. */
 const LOCAL_ID = 'local_'
 /** Of the oldest, a repeated denial is repeated. */

@@ -1,6 +1,6 @@
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
-import { validateAmounts } from '../compile/request.ts'
-import { DEFAULT_TTL_MS, type Engine } from './engine.ts'
+import { DEFAULT_TTL_MS, validateAmounts } from '../compile/request.ts'
+import type { Engine } from './engine.ts'
 import type { Decision, Names, Settlement, TollgateRequest } from './types.ts'
 
 /** `spend.set({ tokens: 834 })` says what a run used; without it the estimate is committed. */

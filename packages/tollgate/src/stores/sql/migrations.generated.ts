@@ -4,7 +4,165 @@ import type { Migration } from './migrate.ts'
 
 export const migrations: Readonly<Record<Dialect, readonly Migration[]>> = {
   postgres: [
+    {
+      version: 1,
+      name: '0001_ledger',
+      checksum: '66a61477bcc8492d1c1fbba0f055042063be08c7fbed38f89540e52d56435b17',
+      sql: `-- Credits. An account's open grants and holds are inside its row, so that a decision reads and writes one.
+CREATE TABLE {{accounts}} (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  -- Set to null when the subject is erased: entries and sums stay, of nobody.
+  subject text UNIQUE,
+  state text NOT NULL,
+  -- When something happens by itself next, in epoch ms.
+  due_at bigint
+);
+CREATE INDEX {{index:accounts_due}} ON {{accounts}} (due_at) WHERE due_at IS NOT NULL;
+
+-- Only ever added to.
+CREATE TABLE {{entries}} (
+  account_id bigint NOT NULL REFERENCES {{accounts}},
+  seq bigint NOT NULL,
+  at bigint NOT NULL,
+  kind text NOT NULL,
+  amount bigint NOT NULL,
+  balance_after bigint NOT NULL,
+  lot bigint,
+  reservation text,
+  operation text,
+  PRIMARY KEY (account_id, seq)
+);
+
+-- Names and free text of entries, which are erased with their subject.
+CREATE TABLE {{entry_notes}} (
+  account_id bigint NOT NULL,
+  seq bigint NOT NULL,
+  key text,
+  reason text,
+  actor text,
+  PRIMARY KEY (account_id, seq)
+);
+
+-- What was answered, by a digest of subject and key: the same command is answered the same, and has its effect once.
+CREATE TABLE {{ledger_answers}} (
+  id text PRIMARY KEY,
+  account_id bigint NOT NULL,
+  body text NOT NULL,
+  forget_at bigint NOT NULL
+);
+CREATE INDEX {{index:ledger_answers_account}} ON {{ledger_answers}} (account_id);
+CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
+`,
+    },
+    {
+      version: 2,
+      name: '0002_subjects',
+      checksum: 'dfb6cf92f1314ef018c15829069c48327c3a4d68dbdc9430156adb76bd4e9d07',
+      sql: `-- What is stored of a subject beside its counters and credits.
+CREATE TABLE {{subjects}} (
+  subject text PRIMARY KEY,
+  body text NOT NULL
+);
+
+-- Which plan a subject had, from when on.
+CREATE TABLE {{plan_history}} (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  subject text NOT NULL,
+  at bigint NOT NULL,
+  plan text NOT NULL
+);
+CREATE INDEX {{index:plan_history_subject}} ON {{plan_history}} (subject, id);
+
+-- Answers to requests with an idempotency key.
+CREATE TABLE {{receipts}} (
+  id text PRIMARY KEY,
+  fingerprint text NOT NULL,
+  answer text,
+  expires_at bigint NOT NULL
+);
+CREATE INDEX {{index:receipts_expires}} ON {{receipts}} (expires_at);
+`,
+    },
   ],
   sqlite: [
+    {
+      version: 1,
+      name: '0001_ledger',
+      checksum: 'fc0d8a43b0fe42f7c8221db145aeae47a517e5c485f636b412a5b0cea4ed1294',
+      sql: `-- Credits. An account's open grants and holds are inside its row, so that a decision reads and writes one.
+CREATE TABLE {{accounts}} (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  -- Set to null when the subject is erased: entries and sums stay, of nobody.
+  subject TEXT UNIQUE,
+  state TEXT NOT NULL,
+  -- When something happens by itself next, in epoch ms.
+  due_at INTEGER
+);
+CREATE INDEX {{index:accounts_due}} ON {{accounts}} (due_at) WHERE due_at IS NOT NULL;
+
+-- Only ever added to.
+CREATE TABLE {{entries}} (
+  account_id INTEGER NOT NULL REFERENCES {{accounts}},
+  seq INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  amount INTEGER NOT NULL,
+  balance_after INTEGER NOT NULL,
+  lot INTEGER,
+  reservation TEXT,
+  operation TEXT,
+  PRIMARY KEY (account_id, seq)
+);
+
+-- Names and free text of entries, which are erased with their subject.
+CREATE TABLE {{entry_notes}} (
+  account_id INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  key TEXT,
+  reason TEXT,
+  actor TEXT,
+  PRIMARY KEY (account_id, seq)
+);
+
+-- What was answered, by a digest of subject and key: the same command is answered the same, and has its effect once.
+CREATE TABLE {{ledger_answers}} (
+  id TEXT PRIMARY KEY,
+  account_id INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  forget_at INTEGER NOT NULL
+);
+CREATE INDEX {{index:ledger_answers_account}} ON {{ledger_answers}} (account_id);
+CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
+`,
+    },
+    {
+      version: 2,
+      name: '0002_subjects',
+      checksum: '110150b71a599b8aaca90e6aed0c3934c9d09bad88036d3b217a8f1a2efcfede',
+      sql: `-- What is stored of a subject beside its counters and credits.
+CREATE TABLE {{subjects}} (
+  subject TEXT PRIMARY KEY,
+  body TEXT NOT NULL
+);
+
+-- Which plan a subject had, from when on.
+CREATE TABLE {{plan_history}} (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  subject TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  plan TEXT NOT NULL
+);
+CREATE INDEX {{index:plan_history_subject}} ON {{plan_history}} (subject, id);
+
+-- Answers to requests with an idempotency key.
+CREATE TABLE {{receipts}} (
+  id TEXT PRIMARY KEY,
+  fingerprint TEXT NOT NULL,
+  answer TEXT,
+  expires_at INTEGER NOT NULL
+);
+CREATE INDEX {{index:receipts_expires}} ON {{receipts}} (expires_at);
+`,
+    },
   ],
 }

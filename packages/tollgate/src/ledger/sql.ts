@@ -1,0 +1,200 @@
+import { createHash } from 'node:crypto'
+import type { Clock } from '../engine/clock.ts'
+import { type Answer, Batches } from '../stores/sql/batches.ts'
+import type { Database } from '../stores/sql/database.ts'
+import type { TableOptions } from '../stores/sql/tables.ts'
+import { type Account, dueAt, newAccount } from './account.ts'
+import type { LedgerAnswer, LedgerCommand, Remembered } from './commands.ts'
+import type { Entry } from './entries.ts'
+import type { BalanceNow, EntryList, EntryPage, Ledger } from './ledger.ts'
+import { keyOf, otherKeyOf, runCommand } from './machine.ts'
+import { balanceNow, listOf, opensAccount, validPage } from './reading.ts'
+import { type Changes, LedgerTables } from './tables.ts'
+import { verifyAccount } from './verify.ts'
+
+export interface SqlLedgerOptions extends TableOptions {
+  /** In place of the database's own clock: a test's, or the demo's. */
+  clock?: Pick<Clock, 'now'>
+}
+
+interface Asked {
+  readonly subject: string
+  readonly command: LedgerCommand
+  /** The answer to an earlier attempt may have been lost, so an answer that was given before is this one's. */
+  readonly isRetry: boolean
+}
+
+const ATTEMPTS = 3
+/** Reservations can be settled for a day after their expiry, which is a day away at most. */
+const REMEMBER_RESERVATION_MS = 3 * 86_400_000
+/** Payment providers repeat what they report for days. */
+const REMEMBER_KEY_MS = 90 * 86_400_000
+const DUE_AT_ONCE = 100
+
+/** Credits in a database: commands that come while a transaction is under way go together into the next one. */
+export class SqlLedger implements Ledger {
+  readonly name: string
+  readonly #database: Database
+  readonly #tables: LedgerTables
+  readonly #clock: Pick<Clock, 'now'> | undefined
+  readonly #batches: Batches<Asked, LedgerAnswer>
+
+  constructor(database: Database, options: SqlLedgerOptions = {}) {
+    this.name = database.dialect
+    this.#database = database
+    this.#clock = options.clock
+    this.#tables = new LedgerTables(database.dialect, options)
+    this.#batches = new Batches({ run: (asked) => this.#transact(asked), keyOf: ({ subject }) => subject })
+  }
+
+  async run(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#batches.submit({ subject, command, isRetry: attempt > 1 })
+      } catch (error) {
+        // Every command has its effect once, so what may have been lost is simply asked again.
+        if (attempt === ATTEMPTS || !isLostReply(error)) throw error
+      }
+    }
+  }
+
+  async balance(subject: string, amount?: number): Promise<BalanceNow> {
+    const { account, now } = await this.#read(subject)
+    return balanceNow(account, now, amount)
+  }
+
+  async entries(subject: string, page: EntryPage = {}): Promise<EntryList> {
+    const { before, limit } = validPage(page)
+    await this.#touch(subject)
+    return listOf(await this.#tables.entries(this.#database, subject, before, limit + 1), limit)
+  }
+
+  async balanceAt(subject: string, at: number): Promise<number> {
+    await this.#touch(subject)
+    return this.#tables.balanceAt(this.#database, subject, at)
+  }
+
+  async runDue(limit: number): Promise<number> {
+    const subjects = await this.#tables.due(this.#database, this.#clock?.now(), Math.min(limit, DUE_AT_ONCE))
+    await Promise.all(subjects.map((subject) => this.run(subject, { kind: 'touch' })))
+    return subjects.length
+  }
+
+  async verify(subject: string | null): Promise<string[]> {
+    const faults: string[] = []
+    for await (const { name, account, entries } of this.#tables.histories(this.#database, subject)) faults.push(...verifyAccount(name, account, entries))
+    return faults
+  }
+
+  async erase(subject: string): Promise<void> {
+    await this.#database.transaction((tx) => this.#tables.erase(tx, subject))
+  }
+
+  /** Forgets answers that nobody can ask for again: up to `limit`. Returns how many there were. */
+  forget(limit: number): Promise<number> {
+    return this.#tables.forget(this.#database, this.#clock?.now(), limit)
+  }
+
+  /** Waits for what is under way; the database stays open, as it is its owner's. */
+  close(): Promise<void> {
+    return this.#batches.idle()
+  }
+
+  async #touch(subject: string): Promise<void> {
+    await this.run(subject, { kind: 'touch' })
+  }
+
+  async #read(subject: string): Promise<{ account: Account; now: number }> {
+    const { states, now } = await this.#tables.read(this.#database, [subject])
+    return { account: parsed(states.get(subject)?.state), now: this.#clock?.now() ?? now }
+  }
+
+  #transact(asked: readonly Asked[]): Promise<Answer<LedgerAnswer>[]> {
+    const subjects = [...new Set(asked.map(({ subject }) => subject))].toSorted()
+    const openers = new Set(asked.flatMap(({ subject, command }) => (opensAccount(command) ? [subject] : [])))
+    const ids = [...new Set(asked.flatMap(({ subject, command }) => keysOf(command).map((key) => idOf(subject, key))))]
+    return this.#database.transaction(async (tx) => {
+      const found = await this.#tables.lock(tx, subjects, ids)
+      const missing = [...openers].filter((subject) => !found.states.has(subject)).toSorted()
+      if (missing.length > 0) {
+        for (const [subject, state] of await this.#tables.open(tx, missing, JSON.stringify(newAccount()))) found.states.set(subject, state)
+      }
+      const { answers, changes } = runAll(asked, found.states, found.remembered, this.#clock?.now() ?? found.now)
+      if (changes.accounts.length > 0 || changes.remembered.length > 0) this.#tables.save(tx, changes)
+      return answers
+    })
+  }
+}
+
+export interface AccountRow {
+  readonly id: number
+  readonly state: string
+}
+
+/** The pure middle of a transaction: commands in their order, over what was loaded. */
+function runAll(asked: readonly Asked[], states: ReadonlyMap<string, AccountRow>, rows: ReadonlyMap<string, string>, now: number): { answers: Answer<LedgerAnswer>[]; changes: Changes } {
+  const accounts = new Map<string, Account>()
+  const remembered = new Map<string, { subject: string; value: Remembered; forgetAt: number }>()
+  const entries: { subject: string; entry: Entry }[] = []
+  const answers = asked.map(({ subject, command, isRetry }): Answer<LedgerAnswer> => {
+    let account = accounts.get(subject)
+    // One that cannot be read fails alone.
+    try {
+      if (!account) accounts.set(subject, (account = parsed(states.get(subject)?.state)))
+    } catch (error) {
+      return { error }
+    }
+    const known = (key: string): Remembered | undefined => {
+      const id = idOf(subject, key)
+      const row = rows.get(id)
+      return remembered.get(id)?.value ?? (row === undefined ? undefined : (JSON.parse(row) as Remembered))
+    }
+    const step = runCommand(account, command, known, now)
+    if (!states.has(subject)) return step.answer
+    for (const entry of step.entries) entries.push({ subject, entry })
+    for (const [key, value] of step.remember) {
+      remembered.set(idOf(subject, key), { subject, value, forgetAt: now + (key.startsWith('key ') ? REMEMBER_KEY_MS : REMEMBER_RESERVATION_MS) })
+    }
+    return isRetry ? firstAnswer(step.answer) : step.answer
+  })
+  return { answers, changes: changesOf(accounts, states, entries, remembered) }
+}
+
+function changesOf(accounts: ReadonlyMap<string, Account>, states: ReadonlyMap<string, AccountRow>, entries: readonly { subject: string; entry: Entry }[], remembered: ReadonlyMap<string, { subject: string; value: Remembered; forgetAt: number }>): Changes {
+  const changed: Changes['accounts'] = []
+  for (const [subject, account] of accounts) {
+    const row = states.get(subject)
+    const state = JSON.stringify(account)
+    if (row && state !== row.state) changed.push({ id: row.id, state, due_at: dueAt(account) })
+  }
+  const idIn = (subject: string): number => states.get(subject)!.id
+  return {
+    accounts: changed,
+    entries: entries.map(({ subject, entry: { at, seq, kind, amount, balanceAfter, lot, reservation, operation } }) => ({ account_id: idIn(subject), seq, at, kind, amount, balance_after: balanceAfter, lot, reservation, operation })),
+    notes: entries.filter(({ entry: { key, reason, actor } }) => key ?? reason ?? actor).map(({ subject, entry: { seq, key, reason, actor } }) => ({ account_id: idIn(subject), seq, key, reason, actor })),
+    remembered: [...remembered].map(([id, { subject, value, forgetAt }]) => ({ id, account_id: idIn(subject), body: JSON.stringify(value), forget_at: forgetAt })),
+  }
+}
+
+function parsed(state: string | undefined): Account {
+  return state === undefined ? newAccount() : (JSON.parse(state) as Account)
+}
+
+function firstAnswer(answer: Answer<LedgerAnswer>): Answer<LedgerAnswer> {
+  if ('error' in answer) return answer
+  const { isReplay: _, ...value } = answer.value
+  return { value }
+}
+
+function keysOf(command: LedgerCommand): string[] {
+  return [keyOf(command), otherKeyOf(command)].filter((key) => key !== undefined)
+}
+
+/** Of everybody's keys, this subject's; a digest, so that an erased subject's name is in none. */
+function idOf(subject: string, key: string): string {
+  return createHash('sha256').update(`${subject}\0${key}`).digest('base64url')
+}
+
+function isLostReply(error: unknown): boolean {
+  return (error as { code?: unknown }).code === 'STORE_UNAVAILABLE'
+}
