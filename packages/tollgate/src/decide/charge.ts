@@ -83,6 +83,11 @@ export function isHeld(kind: CellKind): boolean {
   return kind === CellKind.quota || kind === CellKind.concurrency || kind === CellKind.capacity
 }
 
+/** Cells with an identity of their own, which do not live in the subject's record: a world, a text, or a log that grows. */
+export function isPartitioned(c: Charge): boolean {
+  return c.partition !== '' || c.digest !== '' || c.kind === CellKind.slidingLog
+}
+
 /** The words of one cell: `length` of them in `w`, from `at`. */
 export interface Cell {
   w: Float64Array

@@ -1,12 +1,15 @@
-import { anchorCharge, type Cell, CellKind, type Charge, isHeld, type Verdict } from '../../decide/charge.ts'
-import { addHold, dropHolds, extendHolds, type Holds } from '../../decide/holds.ts'
-import { apply, applyHold, examine, hasRoom, isAhead, repair } from '../../decide/kernel.ts'
-import { commitCharge, returnCapacity, undoCharge } from '../../decide/settle.ts'
+import { anchorCharge, type Cell, type Charge, type Verdict } from '../../decide/charge.ts'
+import type { Holds } from '../../decide/holds.ts'
+import { apply, examine, hasRoom, isAhead, repair } from '../../decide/kernel.ts'
+import { reserveCharge } from '../../decide/reserve.ts'
 import { slotOf } from '../../decide/slots.ts'
+import { stalenessOf } from '../../decide/stale.ts'
 import { objectOf, oneOf, optional } from '../../define/rules.ts'
 import { integer, MAX_AMOUNT } from '../../define/values.ts'
 import { TollgateError } from '../../errors/index.ts'
+import { settle } from '../settlement.ts'
 import type { CounterStore, DecideCommand, NewReservation, Outcome, SettleCommand, SettleOutcome, UsageCommand, UsageEntry } from '../store.ts'
+import { CellsInMemory } from './cells.ts'
 import { Records } from './records.ts'
 import { type MemoryReservation, Reservations } from './reservations.ts'
 
@@ -76,7 +79,7 @@ export class MemoryStore implements CounterStore {
     const row = this.#records.find(command.subject)
     this.#fitScratch(charges.length)
     const missing = this.#records.locateAll(row, charges, this.#cells)
-    const stale = this.#staleness(charges, now)
+    const stale = stalenessOf(charges, this.#cells, now)
     if (stale) return { at: now, admitted: false, verdicts: [], stale }
     let holds = this.#records.holds(row, NO_HOLDS)
     if (isSetBack) holds = this.#repair(charges, holds, now, action)
@@ -93,28 +96,11 @@ export class MemoryStore implements CounterStore {
     this.#isSetBack(now)
     const reservation = this.#reservations.get(command.id, now)
     if (!reservation?.subject.startsWith(command.keyPrefix ?? '')) return { result: 'unknown' }
-    const hasExpired = now >= reservation.expiresAt
-    if (action === 'release' && !command.onlyOpen && reservation.isStanding) return this.#returnCapacity(reservation, now)
-    if (reservation.status !== 'open') return { result: 'settled-before', reservation }
-    if (action === 'extend') {
-      if (hasExpired) return { result: 'expired', reservation }
-      reservation.expiresAt = Math.max(reservation.expiresAt, now + command.ttlMs!)
-      if (reservation.charges.length > 0) extendHolds(this.#records.ownHolds(this.#rowOf(reservation, now)), reservation.serial, now, now + command.ttlMs!)
-      return { result: 'settled', reservation }
-    }
-    // One of nothing (limits are off, or there was no room) brings no record with it.
-    const row = reservation.charges.length > 0 ? this.#rowOf(reservation, now) : -1
-    if (row >= 0) dropHolds(this.#records.ownHolds(row), reservation.serial)
-    if (action === 'commit') this.#commit(reservation, row, now, command.amounts)
-    if (action === 'undo') {
-      this.#each(reservation, row, (c, cell) => undoCharge(c, cell, reservation.chargedAt))
-      this.#reservations.remove(reservation.id)
-    }
-    reservation.status = action === 'commit' ? 'committed' : 'released'
-    reservation.settledAt = now
-    reservation.late = hasExpired
-    if (action !== 'undo') this.#reservations.settle(reservation, now)
-    return { result: 'settled', reservation }
+    const outcome = settle(reservation, command, now, new CellsInMemory(this.#records, reservation, () => this.#rowOf(reservation, now)))
+    if (outcome.result !== 'settled' || action === 'extend') return outcome
+    if (action === 'undo') this.#reservations.remove(reservation.id)
+    else this.#reservations.settle(reservation, now)
+    return outcome
   }
 
   usage({ subject, limits, now }: UsageCommand): UsageEntry[] {
@@ -194,18 +180,6 @@ export class MemoryStore implements CounterStore {
     if (this.#verdicts.length > count) this.#verdicts.length = count
   }
 
-  /** Set where charges were compiled for another period or another anchor. */
-  #staleness(charges: readonly Charge[], now: number): Outcome['stale'] {
-    for (let i = 0; i < charges.length; i++) {
-      const c = charges[i]!
-      if (c.kind === CellKind.quota && (now < c.startAt || now >= c.endAt)) return {}
-      if (c.kind !== CellKind.anchor) continue
-      const { w, at } = this.#cells[i]!
-      if (w[at] !== -Infinity && w[at] !== c.startAt) return { anchorAt: w[at]! }
-    }
-    return undefined
-  }
-
   /** Brings cells back that are ahead of the clock; returns the holds as they are then. */
   #repair(charges: readonly Charge[], found: Holds, now: number, action: DecideCommand['action']): Holds {
     let holds = found
@@ -260,14 +234,7 @@ export class MemoryStore implements CounterStore {
     const holds = this.#records.openHolds(row, now)
     const serial = ++this.#serial
     const expiresAt = now + reservation.ttlMs
-    const kept = charges.map((c, i): Charge => {
-      const cell = this.#cells[i]!
-      if (isHeld(c.kind)) applyHold(c, cell, expiresAt, this.#verdicts[i]!)
-      else apply(c, cell, now, this.#verdicts[i]!)
-      const startAt = c.kind === CellKind.quota ? cell.w[cell.at]! : 0
-      if (isHeld(c.kind) && c.amount > 0) addHold(holds, cell.id, serial, c.amount, now, expiresAt, startAt)
-      return c.kind === CellKind.quota ? { ...c, startAt } : { ...c }
-    })
+    const kept = charges.map((c, i) => reserveCharge(c, this.#cells[i]!, holds, serial, now, expiresAt, this.#verdicts[i]!))
     this.#keep(command, reservation, kept, serial)
   }
 
@@ -302,37 +269,6 @@ export class MemoryStore implements CounterStore {
     }
     this.#records.extend(row, reservation.charges)
     return row
-  }
-
-  #each(reservation: MemoryReservation, row: number, use: (c: Charge, cell: Cell) => void): void {
-    const cell = newCell()
-    for (const c of reservation.charges) {
-      this.#records.locate(row, c, cell)
-      use(c, cell)
-    }
-  }
-
-  #commit(reservation: MemoryReservation, row: number, now: number, amounts: Readonly<Record<string, number>> = {}): void {
-    this.#each(reservation, row, (c, cell) => {
-      // A quota's charge speaks of the period it was reserved in, which says nothing about now.
-      if (c.kind !== CellKind.quota && isAhead(c, cell, NO_HOLDS, now)) repair(c, cell, NO_HOLDS, now)
-      const actual = amounts[c.meter]
-      if (!hasRoom(c, cell, now)) this.#records.grow(row, c, cell)
-      commitCharge(c, cell, now, actual === undefined ? c.amount : actual * c.weight)
-    })
-    reservation.isStanding = reservation.charges.some(({ kind, amount }) => kind === CellKind.capacity && amount > 0)
-    reservation.memo = { ...reservation.memo, amounts: { ...reservation.memo.amounts, ...amounts } }
-  }
-
-  #returnCapacity(reservation: MemoryReservation, now: number): SettleOutcome {
-    this.#each(reservation, this.#rowOf(reservation, now), (c, cell) => {
-      if (c.kind === CellKind.capacity) returnCapacity(cell, now, c.amount)
-    })
-    reservation.status = 'released'
-    reservation.isStanding = false
-    reservation.settledAt = now
-    this.#reservations.settle(reservation, now)
-    return { result: 'settled', reservation }
   }
 }
 

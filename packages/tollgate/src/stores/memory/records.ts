@@ -1,4 +1,4 @@
-import { type Cell, CELL_WORDS, type Charge, CellKind, clearCell } from '../../decide/charge.ts'
+import { type Cell, CELL_WORDS, type CellKind, type Charge, clearCell, isPartitioned } from '../../decide/charge.ts'
 import { dropCells, dropExpired, type Holds, isHeldNow } from '../../decide/holds.ts'
 import { forgottenAt } from '../../decide/kernel.ts'
 import { ExpiryWheel } from './expiry-wheel.ts'
@@ -270,9 +270,4 @@ export class Records {
       entry = next
     }
   }
-}
-
-/** Cells that do not live in the subject's own block. */
-export function isPartitioned(c: Charge): boolean {
-  return c.partition !== '' || c.digest !== '' || c.kind === CellKind.slidingLog
 }

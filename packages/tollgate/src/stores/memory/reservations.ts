@@ -1,14 +1,9 @@
 import { TollgateError } from '../../errors/index.ts'
-import type { StoredReservation } from '../store.ts'
+import { disown, forgottenAt, type KeptReservation } from '../settlement.ts'
 
-/** A commit is accepted this long after its hold expired. */
-export const LATE_COMMIT_MS = 86_400_000
-
-export interface MemoryReservation extends StoredReservation {
+export interface MemoryReservation extends KeptReservation {
   /** Names the reservation's holds. */
   serial: number
-  /** Committed, and can still be released: it holds units of capacity, or held them until a reset. */
-  isStanding: boolean
 }
 
 /**
@@ -75,15 +70,8 @@ export class Reservations {
 
   /** After a reset: what stood before has nothing to give back, or it would take from what comes later. */
   disown(subject: string, isNamed: (slot: number) => boolean): void {
-    for (const { charges } of this.#standingOf.get(subject) ?? []) {
-      for (const c of charges) if (isNamed(c.slot)) c.amount = 0
-    }
+    for (const reservation of this.#standingOf.get(subject) ?? []) disown(reservation, ({ slot }) => isNamed(slot))
   }
-}
-
-/** An open one can be settled for a day after its expiry; of a settled one, repeats are answered for a day. */
-function forgottenAt({ expiresAt, settledAt }: StoredReservation): number {
-  return (settledAt ?? expiresAt) + LATE_COMMIT_MS
 }
 
 /** At most two with each call: more than are made. Those of a longer ttl wait for their turn behind shorter ones. */
