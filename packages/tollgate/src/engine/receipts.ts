@@ -65,13 +65,17 @@ export class Receipts<T> {
 }
 
 function answerOf<T>(receipt: Receipt<T>, fingerprint: string): T {
-  if (receipt.fingerprint !== fingerprint) {
-    throw new TollgateError('IDEMPOTENCY_CONFLICT', 'idempotencyKey: it was used with another request; use a new key for a new request', { field: 'idempotencyKey' })
-  }
-  if (!('answer' in receipt)) {
-    throw new TollgateError('IDEMPOTENCY_IN_PROGRESS', 'idempotencyKey: the first request with it has no answer yet; try again in a moment', { field: 'idempotencyKey', retryAfterMs: 1000 })
-  }
+  if (receipt.fingerprint !== fingerprint) throw usedOtherwise()
+  if (!('answer' in receipt)) throw inProgress()
   return receipt.answer as T
+}
+
+export function usedOtherwise(): TollgateError {
+  return new TollgateError('IDEMPOTENCY_CONFLICT', 'idempotencyKey: it was used with another request; use a new key for a new request', { field: 'idempotencyKey' })
+}
+
+export function inProgress(): TollgateError {
+  return new TollgateError('IDEMPOTENCY_IN_PROGRESS', 'idempotencyKey: the first request with it has no answer yet; try again in a moment', { field: 'idempotencyKey', retryAfterMs: 1000 })
 }
 
 /** Tells requests apart without keeping them: the same for the same values in any order of keys. */
