@@ -72,7 +72,7 @@ describe.each(DIALECTS)('%s', (dialect) => {
     it('are free again after an error, and taken while the first is under way', async () => {
       const receipts = new SqlReceipts<number>(fresh.database)
       await expect(receipts.once('k2', 'f', () => Promise.reject(new TollgateError('ABORTED', 'no')))).rejects.toMatchObject({ code: 'ABORTED' })
-      let finish = (_: number): void => {}
+      let finish = (() => {}) as (answer: number) => void
       const isRunning = new Promise<void>((started) => {
         void receipts.once('k2', 'f', () => new Promise<number>((resolve) => {
           finish = resolve
