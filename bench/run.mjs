@@ -1,11 +1,12 @@
-/** `npm run bench [-- memory|heap|http …]`: measures against peers in one run, prints tables and keeps them. */
+/** `npm run bench [-- memory|heap|http|ledger …]`: measures against peers in one run, prints tables and keeps them. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { heap } from './heap.mjs'
 import { http } from './http.mjs'
+import { ledger } from './ledger.mjs'
 import { memory } from './memory.mjs'
 
-const PARTS = { memory, heap, http }
+const PARTS = { memory, heap, http, ledger }
 const RESULTS = new URL('results.json', import.meta.url)
 const REPORT = new URL('RESULTS.md', import.meta.url)
 
@@ -36,10 +37,10 @@ function render({ machine, ...parts }) {
 }
 
 function section({ date, columns, rows, goals, facts }) {
-  const verdict = ({ goal, is }) => (is <= goal ? 'met' : '**missed**')
+  const verdict = ({ goal, is, atLeast }) => ((atLeast ? is >= goal : is <= goal) ? 'met' : '**missed**')
   return [
     table([`${columns[0]} (${date})`, ...columns.slice(1)], rows),
-    table(['goal', 'at most', 'is', ''], goals.map((each) => [each.what, each.goal, show(each.is), verdict(each)])),
+    table(['goal', 'set', 'is', ''], goals.map((each) => [each.what, `${each.atLeast ? 'at least' : 'at most'} ${each.goal}`, show(each.is), verdict(each)])),
     facts.length > 0 ? table(['besides', 'ratio'], facts.map(({ what, is }) => [what, show(is)])) : '',
   ].filter(Boolean).join('\n')
 }

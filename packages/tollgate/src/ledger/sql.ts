@@ -15,6 +15,10 @@ import { verifyAccount } from './verify.ts'
 export interface SqlLedgerOptions extends TableOptions {
   /** In place of the database's own clock: a test's, or the demo's. */
   clock?: Pick<Clock, 'now'>
+  /** Commands in one transaction. Default 100. */
+  maxBatch?: number
+  /** Transactions at a time. Default 2. */
+  maxInFlight?: number
 }
 
 interface Asked {
@@ -44,7 +48,7 @@ export class SqlLedger implements Ledger {
     this.#database = database
     this.#clock = options.clock
     this.#tables = new LedgerTables(database.dialect, options)
-    this.#batches = new Batches({ run: (asked) => this.#transact(asked), keyOf: ({ subject }) => subject })
+    this.#batches = new Batches({ run: (asked) => this.#transact(asked), keyOf: ({ subject }) => subject, maxBatch: options.maxBatch ?? 100, maxInFlight: options.maxInFlight ?? 2 })
   }
 
   async run(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
