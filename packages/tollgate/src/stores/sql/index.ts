@@ -1,0 +1,6 @@
+export type { Database, Dialect, Row, SqlValue, Transaction, TransactionOptions } from './database.ts'
+export { migrate, type Migrated, type MigrateOptions } from './migrate.ts'
+export { SqlReceipts, type SqlReceiptsOptions } from './receipts.ts'
+export { type PlanChangeEntry, SqlSubjects, type SqlSubjectsOptions } from './subjects.ts'
+export type { TableOptions } from './tables.ts'
+export { SqlLedger, type SqlLedgerOptions } from '../../ledger/sql.ts'
