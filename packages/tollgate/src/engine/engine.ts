@@ -21,6 +21,7 @@ import { OpenReservation, settlementOf } from './reservation.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { decideTogether } from './together.ts'
 import type { SubjectRecord, SubjectStore } from './subjects.ts'
+import { Warnings } from './warnings.ts'
 import type { CommitOptions, Decision, LimitState, Settlement, TollgateRequest } from './types.ts'
 
 export type Action = 'check' | 'consume' | 'reserve'
@@ -107,6 +108,7 @@ export class Engine {
   /** When subjects were last given something, the latest last. */
   readonly #improvedAt = new Map<string, number>()
   #local: MemoryStore | undefined
+  readonly #warned = new Warnings()
   #isClosed = false
 
   constructor(config: EngineConfig) {
@@ -458,9 +460,9 @@ export class Engine {
   }
 
   /** Limits that this admission took to their `softLimit`. */
-  #warnings({ limits }: Decision, { limits: programs, charges }: Charges): LimitState[] {
+  #warnings({ subject, limits }: Decision, { limits: programs, charges }: Charges): LimitState[] {
     if (!this.events.hasListeners('warning')) return []
-    return limits.filter((limit, i) => limit.warning && !isNear(limit.used - charges[i]!.amount, programs[i]!.softLimit!, limit.max))
+    return limits.filter((limit, i) => limit.warning && !isNear(limit.used - charges[i]!.amount, programs[i]!.softLimit!, limit.max) && this.#warned.isFirst(subject, limit))
   }
 
   #announce({ request, action, asked, part }: Omit<Inquiry, 'facts'>, decision: Decision): void {

@@ -6,7 +6,7 @@ export interface EngineEvents {
   /** The request comes without its content. */
   decision: { request: TollgateRequest; action: 'check' | 'consume' | 'reserve'; decision: Decision }
   settled: { settlement: Settlement }
-  /** An admission took a limit to its `softLimit`: once per window, unless some of it was given back. */
+  /** An admission took a limit, or a plan's credits, to its `softLimit`: once a period in this process; of windows, with each crossing. */
   warning: { subject: string; plan: string; limit: LimitState }
   /** A store failed and a failure policy decided. */
   degraded: { error: unknown; policy: 'open' | 'closed' | 'local' }

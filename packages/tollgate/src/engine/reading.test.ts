@@ -63,6 +63,20 @@ describe('a decision', () => {
     expect(warnings).toEqual([undefined, true, true])
     expect(warned).toEqual([2])
   })
+
+  it('warns once a period, also when some of it was given back and used again', async () => {
+    const clock = controlledClock(Date.UTC(2027, 0, 1))
+    const tollgate = createTollgate({ plans: { free: { rank: 0, limits: { tokens: quota({ limit: 100, every: 'day', meter: 'tokens', softLimit: 0.8 }) } } }, clock, defaultPlan: 'free' })
+    const warned: number[] = []
+    tollgate.on('warning', ({ limit }) => warned.push(limit.used))
+    const reserve = async (tokens: number) => (await tollgate.reserve({ subject: 'u', amounts: { tokens } })).reservation!
+    await (await reserve(85)).release()
+    await (await reserve(90)).commit()
+    expect(warned).toEqual([85])
+    clock.advance(86_400_000)
+    await reserve(80)
+    expect(warned).toEqual([85, 80])
+  })
 })
 
 describe('usage', () => {
