@@ -4,6 +4,7 @@ import { assertText } from '../compile/request.ts'
 import { invalidRequest, show } from '../errors/index.ts'
 import type { Balance, GrantSource } from '../ledger/account.ts'
 import { allowanceOf } from '../ledger/rule.ts'
+import { ledgerIdOf } from './credits.ts'
 import type { Engine } from './engine.ts'
 import type { SubjectRecord } from './subjects.ts'
 
@@ -70,7 +71,7 @@ export async function grantCredits(engine: Engine, subject: string, grant: NewGr
 export async function refundCredits(engine: Engine, subject: string, id: string, refund: NewRefund): Promise<{ refunded: number; balance: Balance }> {
   assertText(id, 'id')
   const { amount } = refund
-  const answer = await engine.askLedger(subject, { kind: 'refund', id, ...notesOf(refund), ...(amount !== undefined && { amount }) })
+  const answer = await engine.askLedger(subject, { kind: 'refund', id: ledgerIdOf(id), ...notesOf(refund), ...(amount !== undefined && { amount }) })
   return { refunded: answer.refunded!, balance: answer.balance }
 }
 

@@ -13,9 +13,11 @@ import type { CounterStore } from '../stores/store.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Engine, newReservationId } from './engine.ts'
 import { validateOptions } from './options.ts'
+import { Receipts, type ReceiptStore } from './receipts.ts'
 import { ENFORCED, type Rollout, validateRollout } from './rollout.ts'
 import { MemorySubjects, type SubjectStore } from './subjects.ts'
 import { Tollgate } from './tollgate.ts'
+import type { Decision } from './types.ts'
 
 export interface TollgateOptions<P extends Plans, O extends Operations> {
   plans: P
@@ -46,6 +48,8 @@ export interface CommonOptions {
   storeTimeoutMs?: number
   /** Calls to a remote store under way at a time: an integer 1 … 1,000,000. Default 10,000. */
   maxInFlight?: number
+  /** In place of this process's memory: for callers that keep answers themselves. Idempotency keys still charge once. */
+  receipts?: ReceiptStore<Decision>
   /** Idempotency keys remembered at a time: an integer 1 … 10,000,000. Default 100,000. */
   maxReceipts?: number
   /** Share of each limit that this process admits by itself while the store is down, above 0 and up to 1. Default 1. */
@@ -88,7 +92,7 @@ export function createTollgate(unchecked: AnyOptions): Tollgate {
     rollout: options.rollout ? validateRollout(options.rollout) : ENFORCED,
     storeTimeoutMs: options.storeTimeoutMs ?? 50,
     maxInFlight: options.maxInFlight ?? 10_000,
-    maxReceipts: options.maxReceipts ?? 100_000,
+    receipts: options.receipts ?? new Receipts<Decision>(clock, options.maxReceipts ?? 100_000),
     localShare: options.localShare ?? 1,
     ledger: options.ledger ?? new MemoryLedger(clock),
     overage: options.overage ?? { policy: 'overdraft', floor: -MAX_AMOUNT },

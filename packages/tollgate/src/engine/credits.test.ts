@@ -32,10 +32,13 @@ describe('credits', () => {
     await tollgate.setPlan(user, 'pro')
     const decision = await tollgate.consume({ subject: user, operation: 'image' })
     expect(decision).toMatchObject({ allowed: true, credits: { cost: 10, balance: 1990, available: 1990, reserved: 0, spent: 10, deficit: 0 } })
-    expect(decision.reservation).toBeUndefined()
-    expect(await tollgate.balance(user)).toMatchObject({ balance: 1990, spent: 10, granted: 2000 })
-    expect((await tollgate.usage(user)).credits).toEqual({ balance: 1990, available: 1990, reserved: 0, spent: 10 })
-    expect((await tollgate.ledger(user)).entries.map(({ kind, amount, operation }) => [kind, amount, operation])).toEqual([['spend', -10, 'image'], ['grant', 2000, null]])
+    expect(await tollgate.refund(user, decision.reservation!.id, { amount: 1 })).toMatchObject({ refunded: 1 })
+    await expect(tollgate.release(decision.reservation!.id)).rejects.toMatchObject({ code: 'ALREADY_SETTLED' })
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 1991, spent: 9, granted: 2000 })
+    expect((await tollgate.usage(user)).credits).toEqual({ balance: 1991, available: 1991, reserved: 0, spent: 9 })
+    const { entries } = await tollgate.ledger(user)
+    expect(entries.map(({ kind, amount, operation }) => [kind, amount, operation])).toEqual([['refund', 1, null], ['spend', -10, 'image'], ['grant', 2000, null]])
+    expect(entries[1]!.reservation).toBe(decision.reservation!.id)
   })
 
   it('that are missing deny with cost, balance and deficit, and leave the limits as they were', async () => {
@@ -102,8 +105,12 @@ describe('credits', () => {
     await tollgate.setPlan(user, 'pro')
     await expect(tollgate.run({ subject: user, operation: 'image' }, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await tollgate.balance(user)).toMatchObject({ balance: 2000 })
-    await tollgate.consume({ subject: user, operation: 'image', idempotencyKey: 'k1' })
-    expect(await tollgate.refund(user, 'key k1', { reason: 'the model failed' })).toMatchObject({ refunded: 10, balance: { balance: 2000, spent: 0 } })
+    const { reservation } = await tollgate.consume({ subject: user, operation: 'image', idempotencyKey: 'k'.repeat(256) })
+    expect(await tollgate.refund(user, reservation!.id, { amount: 4 })).toMatchObject({ refunded: 4, balance: { balance: 1994 } })
+    // The ledger's own name of it does as well.
+    const [{ reservation: id } = {}] = (await tollgate.ledger(user)).entries
+    expect(await tollgate.refund(user, id!, { reason: 'the model failed' })).toMatchObject({ refunded: 6, balance: { balance: 2000, spent: 0 } })
+    await expect(tollgate.refund(user, 'r_unknown')).rejects.toMatchObject({ code: 'UNKNOWN_RESERVATION' })
   })
 
   it('of the same idempotency key are charged once, and a denial is decided anew after an upgrade', async () => {
@@ -115,6 +122,27 @@ describe('credits', () => {
     expect((await tollgate.consume(request)).allowed).toBe(true)
     await tollgate.consume(request)
     expect(await tollgate.balance(user)).toMatchObject({ spent: 10 })
+    // In another call the key is another one.
+    const { reservation } = await tollgate.reserve(request)
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 10, reserved: 10 })
+    await tollgate.commit(reservation!.id)
+    expect(await tollgate.refund(user, reservation!.id)).toMatchObject({ refunded: 10, balance: { spent: 10 } })
+  })
+
+  it('of the same idempotency key are charged once by engines that remember nothing', async () => {
+    const { clock, ledger } = engineOf()
+    const forgetful = { once: async <T>(_key: string, _fingerprint: string, run: () => T | Promise<T>) => ({ answer: await run(), isReplay: false }) }
+    const processOf = () => createTollgate({ plans, operations, clock, ledger, defaultPlan: 'gift', receipts: forgetful })
+    await processOf().grant(user, { amount: 100 })
+    const request = { subject: user, operation: 'image', idempotencyKey: 'k' } as const
+    await processOf().consume(request)
+    expect((await processOf().consume(request)).allowed).toBe(true)
+    await processOf().reserve(request)
+    const again = processOf()
+    const { reservation } = await again.reserve(request)
+    expect(await again.balance(user)).toMatchObject({ spent: 10, reserved: 10 })
+    await again.commit(reservation!.id)
+    expect(await again.balance(user)).toMatchObject({ spent: 20, reserved: 0 })
   })
 
   it('are granted only while the condition is met', async () => {
@@ -193,6 +221,9 @@ describe('credits', () => {
     expect(await tollgate.setPlan(user, 'pool', {}, { at: 'periodEnd' })).toMatchObject({ plan: 'pro', nextPlan: { plan: 'pool', at: Date.UTC(2027, 1, 28, 12) } })
     clock.set(Date.UTC(2027, 1, 28, 12))
     expect(await tollgate.consume({ subject: user, operation: 'chat' })).toMatchObject({ plan: 'pool', credits: { balance: 995 } })
+    expect(await tollgate.subject(user)).toEqual({ plan: 'pool' })
+    // The next change waits under the plan that has come.
+    expect(await tollgate.setPlan(user, 'gift', {}, { at: 'periodEnd' })).toMatchObject({ plan: 'pool', nextPlan: { plan: 'gift' } })
   })
 
   it.each([

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Program } from '../compile/program.ts'
 import { DEFAULT_TTL_MS } from '../compile/request.ts'
 import { TollgateError } from '../errors/index.ts'
@@ -27,33 +28,52 @@ export async function decideWithCredits(engine: Engine, asked: TollgateRequest, 
   const account = payerOf(asked)
   const request = program.vocabulary.meters.has('credits') ? { ...asked, amounts: { ...asked.amounts, credits: cost } } : asked
   if (action === 'check') return announced(engine, request, action, await checkCredits(engine, request, account, program, cost))
-  const id = asked.idempotencyKey === undefined ? engine.config.newId() : `key ${asked.idempotencyKey}`
-  const decision = await engine.decideLimits(request, 'reserve', action === 'reserve' ? { account, id } : undefined)
+  const [id, reservation] = idsFor(engine, asked, action)
+  const decision = await engine.decideLimits(request, 'reserve', action === 'reserve' ? { reservation, credits: { account, id } } : { reservation })
   if (decision.violations.length > 0) {
     if (action === 'consume') delete decision.reservation
     return announced(engine, request, action, decision)
   }
-  const { id: reservation } = decision.reservation!
   let answer: LedgerAnswer
   try {
     const { operation } = request
     const spending = { id, amount: cost, ...(operation !== undefined && { operation }) }
     answer = await engine.askLedger(account, action === 'consume' ? { kind: 'deduct', ...spending } : { kind: 'hold', ...spending, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS })
   } catch (error) {
-    await engine.undoAll(reservation)
+    await engine.undoAll(decision.reservation!.id)
     throw error
   }
   decision.credits = creditsOf(answer.balance, cost, answer.deficit)
   if (!answer.ok) {
-    await engine.undoAll(reservation)
+    await engine.undoAll(decision.reservation!.id)
     await deny(engine, decision, request, action, program, account, answer)
   } else {
-    if (action === 'consume') await engine.settle(reservation, 'commit')
-    // Only capacity is given back later, by this reservation's id.
-    if (action === 'consume' && !decision.limits.some(({ kind }) => kind === 'capacity')) delete decision.reservation
+    // Its id stays in the answer: what was spent is refunded by it.
+    if (action === 'consume') await engine.settle(decision.reservation!.id, 'commit')
     if (answer.isNear) engine.events.emit('warning', { subject: account, plan: decision.plan, limit: stateOf(answer.balance, answer.at, null) })
   }
   return announced(engine, request, action, decision)
+}
+
+/**
+ * By which id the ledger knows a request, and by which the counters do. With an idempotency key the first is the same for
+ * every attempt, so that a process which died after it charged, and is asked again, charges once; the second never is.
+ */
+function idsFor({ config: { newId } }: Engine, { idempotencyKey }: TollgateRequest, action: Action): [id: string, reservation: string] {
+  if (idempotencyKey === undefined) {
+    const id = newId()
+    return [id, id]
+  }
+  const id = `k_${createHash('sha256').update(`${action} ${idempotencyKey}`).digest('base64url').slice(0, KEY_DIGEST)}`
+  return [id, `${id}.${newId()}`]
+}
+
+/** Characters: 132 bits of the digest. */
+const KEY_DIGEST = 22
+
+/** The id by which the ledger knows a reservation, or an entry's `reservation`, which is that id. */
+export function ledgerIdOf(id: string): string {
+  return /^(?:local_)?(k_[\w-]{22}(?=\.)|.*)/s.exec(id)![1]!
 }
 
 function announced(engine: Engine, request: TollgateRequest, action: Action, decision: Decision): Decision {

@@ -14,13 +14,13 @@ import { costOf, decideWithCredits, settleCredits } from './credits.ts'
 import { decisionOf, isNear } from './decision.ts'
 import { Events } from './events.ts'
 import { aborted, failurePolicyOf, StoreGuard } from './guard.ts'
-import { fingerprintOf, Receipts } from './receipts.ts'
+import { fingerprintOf, type ReceiptStore } from './receipts.ts'
 import type { LedgerAnswer, LedgerCommand, Overage } from '../ledger/commands.ts'
 import type { BalanceNow, Ledger } from '../ledger/ledger.ts'
 import { OpenReservation, settlementOf } from './reservation.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { decideTogether } from './together.ts'
-import type { SubjectRecord, SubjectStore } from './subjects.ts'
+import { recordAt, type SubjectRecord, type SubjectStore } from './subjects.ts'
 import { Warnings } from './warnings.ts'
 import type { CommitOptions, Decision, LimitState, Settlement, TollgateRequest } from './types.ts'
 
@@ -42,7 +42,7 @@ export interface EngineConfig {
   rollout: Rollout
   storeTimeoutMs: number
   maxInFlight: number
-  maxReceipts: number
+  receipts: ReceiptStore<Decision>
   localShare: number
   ledger: Ledger
   /** Of a commit that takes more credits than were held. */
@@ -81,8 +81,15 @@ interface Inquiry {
 export interface Part {
   /** Reservations that are settled with its own. */
   readonly linked: readonly string[]
+  /** Of the subject that the request is about. */
+  readonly own?: OwnPart | undefined
+}
+
+export interface OwnPart {
+  /** The id that its reservation gets. */
+  readonly reservation?: string
   /** Credits that will be held for it. */
-  readonly credits?: HeldCredits | undefined
+  readonly credits?: HeldCredits
 }
 
 export interface HeldCredits {
@@ -103,7 +110,6 @@ export class Engine {
   readonly config: EngineConfig
   rollout: Rollout
   readonly #guard: StoreGuard
-  readonly #receipts: Receipts<Decision>
   readonly #scratch: Charges = { limits: [], charges: [] }
   /** When subjects were last given something, the latest last. */
   readonly #improvedAt = new Map<string, number>()
@@ -115,7 +121,6 @@ export class Engine {
     this.config = config
     this.rollout = config.rollout
     this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight)
-    this.#receipts = new Receipts(config.clock, config.maxReceipts)
   }
 
   decide(request: TollgateRequest, action: Action): MaybePromise<Decision> {
@@ -131,7 +136,7 @@ export class Engine {
   #decideOnce(request: TollgateRequest, action: Action): Promise<Decision> {
     const { signal: _, idempotencyKey, ...body } = request
     assertText(idempotencyKey, 'idempotencyKey')
-    return this.#receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action), (denial) => this.#isOutdated(denial)).then(({ answer }) => answer)
+    return this.config.receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action), (denial) => this.#isOutdated(denial)).then(({ answer }) => answer)
   }
 
   /** A denied subject was given a better plan, or credits: a repeat of its request is decided anew, not denied again. */
@@ -198,10 +203,8 @@ export class Engine {
     throw new TollgateError('UNKNOWN_PLAN', `plan: ${show(subject)} has no plan; name one in the request, store one with setPlan, or set defaultPlan`, { field: 'plan' })
   }
 
-  /** A change that waited for the end of a period has come by then. */
   storedPlan(record: SubjectRecord | undefined): string | undefined {
-    const next = record?.nextPlan
-    return next && this.config.clock.now() >= next.at ? next.plan : record?.plan
+    return record?.nextPlan ? recordAt(record, this.config.clock.now())!.plan : record?.plan
   }
 
   /** What is known of a subject's own start and limits. */
@@ -241,8 +244,8 @@ export class Engine {
   }
 
   /** All but the credits of a request that costs some; not announced, as it is only a part. */
-  decideLimits(request: TollgateRequest, action: Action, credits?: HeldCredits): MaybePromise<Decision> {
-    return request.also === undefined ? this.decideOne(request, action, { linked: [], credits }) : decideTogether(this, request, action, credits)
+  decideLimits(request: TollgateRequest, action: Action, own?: OwnPart): MaybePromise<Decision> {
+    return request.also === undefined ? this.decideOne(request, action, { linked: [], own }) : decideTogether(this, request, action, own)
   }
 
   askLedger(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
@@ -319,7 +322,8 @@ export class Engine {
   #command({ request, program, action, part }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
     const command: DecideCommand = { subject: this.keyOf(request.subject), plan: program.id, charges, now, action }
     if (action === 'reserve') {
-      command.reservation = { id: this.config.newId(), ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(part && part.linked.length > 0 && { linked: part.linked }), ...(part?.credits && { credits: part.credits }) } }
+      const { reservation: id = this.config.newId(), credits } = part?.own ?? {}
+      command.reservation = { id, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(part && part.linked.length > 0 && { linked: part.linked }), ...(credits && { credits }) } }
     }
     return command
   }

@@ -53,6 +53,7 @@ const options = objectOf<AnyOptions>('the options', {
   subjects: optional(having('a store of subjects', 'get', 'set', 'delete')),
   ledger: optional(having('a ledger', 'run', 'balance', 'entries', 'erase')),
   overage: optional(overage),
+  receipts: optional(having('a store of receipts', 'once')),
   clock: optional((value, field) => (typeof value === 'function' ? (value as () => number) : clockObject(value, field))),
   secret: optional((value, field) =>
     typeof value === 'string' || value instanceof Uint8Array ? value : refuse(value, field, 'a secret', 'use a string or bytes, at least 16')),

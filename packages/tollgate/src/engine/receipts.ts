@@ -12,11 +12,21 @@ interface Receipt<T> {
   answer?: T
 }
 
+/** Where answers are kept by idempotency key. */
+export interface ReceiptStore<T> {
+  /**
+   * @param isOutdated says of a remembered answer that it is to be found anew
+   * @param fingerprint tells requests apart; never the request itself.
+   * @throws IDEMPOTENCY_CONFLICT, IDEMPOTENCY_IN_PROGRESS, OVERLOADED, and what `run` throws.
+   */
+  once(key: string, fingerprint: string, run: () => T | Promise<T>, isOutdated?: (answer: T) => boolean): Promise<{ answer: T; isReplay: boolean }>
+}
+
 /**
  * Idempotency keys: the same key with the same request gives the first answer again. A denial is an answer; an error is
  * none, so the key is free again. Bounded: at the bound a new key is refused, because forgetting one could charge twice.
  */
-export class Receipts<T> {
+export class Receipts<T> implements ReceiptStore<T> {
   readonly #clock: Clock
   readonly #max: number
   readonly #receipts = new Map<string, Receipt<T>>()
@@ -26,11 +36,6 @@ export class Receipts<T> {
     this.#max = max
   }
 
-  /**
-   * @param isOutdated says of a remembered answer that it is to be found anew
-   * @param fingerprint tells requests apart; never the request itself.
-   * @throws IDEMPOTENCY_CONFLICT, IDEMPOTENCY_IN_PROGRESS, OVERLOADED, and what `run` throws.
-   */
   async once(key: string, fingerprint: string, run: () => T | Promise<T>, isOutdated: (answer: T) => boolean = () => false): Promise<{ answer: T; isReplay: boolean }> {
     const now = this.#clock.now()
     this.#forget(now)

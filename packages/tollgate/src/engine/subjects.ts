@@ -17,6 +17,13 @@ export interface SubjectRecord {
   overrides?: Readonly<Record<string, number>>
 }
 
+/** A record as it holds at `now`: a change that waited for the end of a period has come by then. */
+export function recordAt(record: SubjectRecord | undefined, now: number): SubjectRecord | undefined {
+  if (!record?.nextPlan || now < record.nextPlan.at) return record
+  const { nextPlan, ...rest } = record
+  return { ...rest, plan: nextPlan.plan }
+}
+
 /** Where subjects are stored. The one in this process is a `Map`; a database's answers later. */
 export interface SubjectStore {
   get(subject: string): MaybePromise<SubjectRecord | undefined>

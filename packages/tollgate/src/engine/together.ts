@@ -1,7 +1,7 @@
 import { assertText } from '../compile/request.ts'
 import { invalidRequest, show } from '../errors/index.ts'
 import { longerWait } from './decision.ts'
-import type { Action, Engine, HeldCredits } from './engine.ts'
+import type { Action, Engine, OwnPart } from './engine.ts'
 import type { Decision, TollgateRequest } from './types.ts'
 
 const MAX_ALSO = 8
@@ -11,7 +11,7 @@ const MAX_ALSO = 8
  * When one refuses, those before it are taken back as if they had never been asked, and the rest are only checked, so
  * that the answer tells every limit that is in the way.
  */
-export async function decideTogether(engine: Engine, request: TollgateRequest, action: Action, credits?: HeldCredits): Promise<Decision> {
+export async function decideTogether(engine: Engine, request: TollgateRequest, action: Action, own?: OwnPart): Promise<Decision> {
   const parts = await partsOf(engine, request)
   const decisions: Decision[] = []
   const reserved: string[] = []
@@ -19,7 +19,7 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
   try {
     for (const part of parts) {
       const isLast = part === parts.at(-1)
-      const decision = await engine.decideOne(part, action === 'check' || isRefused ? 'check' : 'reserve', { linked: isLast ? reserved.slice() : [], credits: isLast ? credits : undefined })
+      const decision = await engine.decideOne(part, action === 'check' || isRefused ? 'check' : 'reserve', { linked: isLast ? reserved.slice() : [], own: isLast ? own : undefined })
       decisions.push(decision)
       if (decision.reservation) reserved.push(decision.reservation.id)
       if (decision.violations.length === 0 || action === 'check' || isRefused) continue

@@ -10,7 +10,7 @@ import { type Engine, isPromise } from './engine.ts'
 import type { EngineEvents, Listener } from './events.ts'
 import { run, type RunResult, type Spend } from './run.ts'
 import { type Rollout, validateRollout } from './rollout.ts'
-import type { SubjectRecord, SubjectStore } from './subjects.ts'
+import { recordAt, type SubjectRecord, type SubjectStore } from './subjects.ts'
 import type { CommitOptions, Decision, Names, PlanFacts, PlanView, Settlement, TollgateRequest, Usage } from './types.ts'
 import { type Explanation, explain, usageOf } from './usage.ts'
 
@@ -96,10 +96,10 @@ export class Tollgate<N extends Names = Names> {
     return usageOf(this.#engine, program, subject, record)
   }
 
-  /** What is stored of a subject. */
+  /** What is stored of a subject, as it holds now. */
   async subject(subject: string): Promise<SubjectRecord | undefined> {
     this.#assertSubject(subject)
-    return this.#subjects.get(subject)
+    return recordAt(await this.#subjects.get(subject), this.#engine.config.clock.now())
   }
 
   /**
@@ -112,7 +112,7 @@ export class Tollgate<N extends Names = Names> {
     this.#assertSubject(subject)
     const { catalog } = this.#engine.config
     const program = catalog.find(plan)
-    const { overrides, nextPlan: _, ...known } = (await this.#subjects.get(subject)) ?? {}
+    const { overrides, nextPlan: _, ...known } = (await this.subject(subject)) ?? {}
     const isSameSet = known.plan !== undefined && catalog.lookup(known.plan)?.set === program.set
     const merged = { ...known, ...(isSameSet && overrides && { overrides }), ...validateFacts(facts ?? {}, program.vocabulary.limits), plan: program.id }
     const record = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)) as SubjectRecord

@@ -101,7 +101,10 @@ export interface Decision<N extends Names = Names> {
   limits: LimitState[]
   /** Present where the request costs credits and no limit denied it before. */
   credits?: Credits
-  /** Present after an admitted `reserve`. Ends itself on `await using` unless it was committed. */
+  /**
+   * Present after an admitted `reserve`; ends itself on `await using` unless it was committed. After a `consume` that took
+   * capacity or credits it is settled already: capacity is released by its id, and credits are refunded.
+   */
   reservation?: Reservation<N>
   /** Epoch ms, by the store's clock. */
   decidedAt: number
