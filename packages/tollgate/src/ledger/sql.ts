@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../engine/clock.ts'
 import { type Answer, Batches } from '../stores/sql/batches.ts'
-import type { Database } from '../stores/sql/database.ts'
+import type { Database, Transaction } from '../stores/sql/database.ts'
 import type { TableOptions } from '../stores/sql/tables.ts'
 import { type Account, dueAt, newAccount } from './account.ts'
 import type { LedgerAnswer, LedgerCommand, Remembered } from './commands.ts'
@@ -62,6 +62,18 @@ export class SqlLedger implements Ledger {
     }
   }
 
+  /**
+   * The same as part of a transaction of your own: it has its effect when you commit, and none when you roll back. The
+   * account stays locked until then, so ask late in your transaction and end it soon. After an error, roll it back.
+   */
+  async runIn(tx: Transaction, subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
+    const { answers, changes } = await this.#decide(tx, [{ subject, command, isRetry: false }])
+    await Promise.all(this.#tables.save(tx, changes))
+    const answer = answers[0]!
+    if ('error' in answer) throw answer.error
+    return answer.value
+  }
+
   async balance(subject: string, amount?: number): Promise<BalanceNow> {
     const { account, now } = await this.#read(subject)
     return balanceNow(account, now, amount)
@@ -109,25 +121,38 @@ export class SqlLedger implements Ledger {
   }
 
   async #read(subject: string): Promise<{ account: Account; now: number }> {
-    const { states, now } = await this.#tables.read(this.#database, [subject])
-    return { account: parsed(states.get(subject)?.state), now: this.#clock?.now() ?? now }
+    const { state, now } = await this.#tables.read(this.#database, subject)
+    return { account: parsed(state), now: this.#clock?.now() ?? now }
   }
 
-  #transact(asked: readonly Asked[]): Promise<Answer<LedgerAnswer>[]> {
-    const subjects = [...new Set(asked.map(({ subject }) => subject))].toSorted()
-    const openers = new Set(asked.flatMap(({ subject, command }) => (opensAccount(command) ? [subject] : [])))
-    const ids = [...new Set(asked.flatMap(({ subject, command }) => keysOf(command).map((key) => idOf(subject, key))))]
+  #transact(asked: readonly Asked[]): Promise<readonly Answer<LedgerAnswer>[]> {
     return this.#database.transaction(async (tx) => {
-      const found = await this.#tables.lock(tx, subjects, ids)
-      const missing = [...openers].filter((subject) => !found.states.has(subject)).toSorted()
-      if (missing.length > 0) {
-        for (const [subject, state] of await this.#tables.open(tx, missing, JSON.stringify(newAccount()))) found.states.set(subject, state)
-      }
-      const { answers, changes } = runAll(asked, found.states, found.remembered, this.#clock?.now() ?? found.now)
-      if (changes.accounts.length > 0 || changes.remembered.length > 0) this.#tables.save(tx, changes)
+      const { answers, changes } = await this.#decide(tx, asked)
+      // Not awaited: it travels with the commit.
+      this.#tables.save(tx, changes)
       return answers
     })
   }
+
+  /** Locks the accounts, and leaves to the caller to save what becomes of them. */
+  async #decide(tx: Transaction, asked: readonly Asked[]): Promise<Decided> {
+    const subjects = [...new Set(asked.map(({ subject }) => subject))].toSorted()
+    const openers = new Set(asked.flatMap(({ subject, command }) => (opensAccount(command) ? [subject] : [])))
+    const ids = [...new Set(asked.flatMap(({ subject, command }) => keysOf(command).map((key) => idOf(subject, key))))]
+    let found = await this.#tables.lock(tx, subjects, ids)
+    const missing = [...openers].filter((subject) => !found.states.has(subject)).toSorted()
+    if (missing.length > 0) {
+      // Somebody else may have opened one meanwhile, and answered the same command: all is read again, under its lock.
+      const opened = this.#tables.open(tx, missing, JSON.stringify(newAccount()))
+      ;[found] = await Promise.all([this.#tables.lock(tx, subjects, ids), opened])
+    }
+    return runAll(asked, found.states, found.remembered, this.#clock?.now() ?? found.now)
+  }
+}
+
+interface Decided {
+  readonly answers: readonly Answer<LedgerAnswer>[]
+  readonly changes: Changes
 }
 
 export interface AccountRow {
@@ -136,7 +161,7 @@ export interface AccountRow {
 }
 
 /** The pure middle of a transaction: commands in their order, over what was loaded. */
-function runAll(asked: readonly Asked[], states: ReadonlyMap<string, AccountRow>, rows: ReadonlyMap<string, string>, now: number): { answers: Answer<LedgerAnswer>[]; changes: Changes } {
+function runAll(asked: readonly Asked[], states: ReadonlyMap<string, AccountRow>, rows: ReadonlyMap<string, string>, now: number): Decided {
   const accounts = new Map<string, Account>()
   const remembered = new Map<string, { subject: string; value: Remembered; forgetAt: number }>()
   const entries: { subject: string; entry: Entry }[] = []

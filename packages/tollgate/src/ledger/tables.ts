@@ -41,23 +41,21 @@ export class LedgerTables {
     return loaded(accounts, remembered)
   }
 
-  async read(database: Database, subjects: readonly string[]): Promise<Loaded> {
-    const [accounts, remembered] = await Promise.all([database.query(this.#sql.read, [subjects]), database.query(this.#sql.remembered, [[]])])
-    return loaded(accounts, remembered)
+  /** An account as it is, unlocked; `undefined` where there is none. */
+  async read(database: Database, subject: string): Promise<{ state: string | undefined; now: number }> {
+    const [row] = await database.query(this.#sql.read, [subject])
+    return { state: (row!['state'] as string | null) ?? undefined, now: row!['now'] as number }
   }
 
-  /** Makes accounts, unless somebody else just did, and locks them. */
-  async open(tx: Transaction, subjects: readonly string[], state: string): Promise<Map<string, AccountRow>> {
-    const [, rows] = await Promise.all([tx.query(this.#sql.open, [JSON.stringify(subjects.map((subject) => ({ subject }))), state]), tx.query(this.#sql.lock, [subjects])])
-    return statesOf(rows)
+  /** Makes accounts, unless somebody else just did: then it waits for them. They are to be locked next. */
+  open(tx: Transaction, subjects: readonly string[], state: string): Promise<Row[]> {
+    return tx.query(this.#sql.open, [JSON.stringify(subjects.map((subject) => ({ subject }))), state])
   }
 
-  /** Travels with the commit. */
-  save(tx: Transaction, { accounts, entries, notes, remembered }: Changes): void {
-    if (accounts.length > 0) void tx.query(this.#sql.saveAccounts, [JSON.stringify(accounts)])
-    if (entries.length > 0) void tx.query(this.#sql.saveEntries, [JSON.stringify(entries)])
-    if (notes.length > 0) void tx.query(this.#sql.saveNotes, [JSON.stringify(notes)])
-    if (remembered.length > 0) void tx.query(this.#sql.saveRemembered, [JSON.stringify(remembered)])
+  /** One promise a table; they need not be awaited where the transaction's end does. */
+  save(tx: Transaction, { accounts, entries, notes, remembered }: Changes): Promise<Row[]>[] {
+    const save = (sql: string, rows: readonly object[]) => (rows.length > 0 ? [tx.query(sql, [JSON.stringify(rows)])] : [])
+    return [...save(this.#sql.saveAccounts, accounts), ...save(this.#sql.saveEntries, entries), ...save(this.#sql.saveNotes, notes), ...save(this.#sql.saveRemembered, remembered)]
   }
 
   async entries(database: Database, subject: string, before: number, limit: number): Promise<Entry[]> {
@@ -125,7 +123,7 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
   return {
     // SQLite has locked the whole file by then.
     lock: `SELECT id, subject, state FROM ${accounts} WHERE ${isSubject} ORDER BY id${dialect === 'postgres' ? ' FOR UPDATE' : ''}`,
-    read: `SELECT id, subject, state FROM ${accounts} WHERE ${isSubject}`,
+    read: `SELECT a.state, c.now FROM (SELECT ${now} AS now) AS c LEFT JOIN ${accounts} a ON a.subject = $1`,
     remembered: `SELECT id, body, NULL AS now FROM ${remembered} WHERE ${isOneOf(dialect, 'id', '$1', 'text')} UNION ALL SELECT NULL, NULL, ${now}`,
     open: `INSERT INTO ${accounts} (subject, state) SELECT r.subject, $2${parameter.text} FROM ${recordset(dialect, '$1', { subject: 'text' })} WHERE true ON CONFLICT (subject) DO NOTHING`,
     saveAccounts: `UPDATE ${accounts} AS a SET state = r.state, due_at = r.due_at FROM ${recordset(dialect, '$1', ACCOUNT)} WHERE a.id = r.id`,

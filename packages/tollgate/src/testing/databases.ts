@@ -7,6 +7,7 @@ import { Client } from 'pg'
 import { inject } from 'vitest'
 import { openPostgres } from '../stores/postgres/index.ts'
 import type { Database, Dialect } from '../stores/sql/database.ts'
+import { migrate } from '../stores/sql/migrate.ts'
 import { openSqlite } from '../stores/sqlite/index.ts'
 
 declare module 'vitest' {
@@ -29,6 +30,14 @@ export async function freshDatabase(dialect: Dialect): Promise<Fresh & { databas
   const { url, drop } = dialect === 'postgres' ? await freshPostgres() : freshSqlite()
   const database = dialect === 'postgres' ? await openPostgres(url) : await openSqlite(url)
   return { url, database, drop: () => database.close().then(drop) }
+}
+
+/** One database with Tollgate's tables, opened as often as processes would. */
+export async function openedBy(count: number, dialect: Dialect): Promise<{ url: string; databases: Database[]; drop(): Promise<void> }> {
+  const { url, database, drop } = await freshDatabase(dialect)
+  await migrate(database)
+  const others = await Promise.all(Array.from({ length: count - 1 }, () => (dialect === 'postgres' ? openPostgres(url) : openSqlite(url))))
+  return { url, databases: [database, ...others], drop: () => Promise.all(others.map((other) => other.close())).then(drop) }
 }
 
 /** A database of its own on the run's PostgreSQL server. */
