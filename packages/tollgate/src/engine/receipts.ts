@@ -15,11 +15,12 @@ interface Receipt<T> {
 /** Where answers are kept by idempotency key. */
 export interface ReceiptStore<T> {
   /**
-   * @param isOutdated says of a remembered answer that it is to be found anew
    * @param fingerprint tells requests apart; never the request itself.
+   * @param run is given an id of what the request does, where every attempt after an error, or a crash, has the same
+   * @param isOutdated says of a remembered answer that it is to be found anew
    * @throws IDEMPOTENCY_CONFLICT, IDEMPOTENCY_IN_PROGRESS, OVERLOADED, and what `run` throws.
    */
-  once(key: string, fingerprint: string, run: () => T | Promise<T>, isOutdated?: (answer: T) => boolean): Promise<{ answer: T; isReplay: boolean }>
+  once(key: string, fingerprint: string, run: (effect?: string) => T | Promise<T>, isOutdated?: (answer: T) => boolean): Promise<{ answer: T; isReplay: boolean }>
 }
 
 /**

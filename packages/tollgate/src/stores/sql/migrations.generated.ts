@@ -57,7 +57,7 @@ CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
     {
       version: 2,
       name: '0002_subjects',
-      checksum: 'dfb6cf92f1314ef018c15829069c48327c3a4d68dbdc9430156adb76bd4e9d07',
+      checksum: '51264f2798e6966ba6e1b068adea7c666ecdb3250c423d9c9f323e320fbc6606',
       sql: `-- What is stored of a subject beside its counters and credits.
 CREATE TABLE {{subjects}} (
   subject text PRIMARY KEY,
@@ -77,7 +77,11 @@ CREATE INDEX {{index:plan_history_subject}} ON {{plan_history}} (subject, id);
 CREATE TABLE {{receipts}} (
   id text PRIMARY KEY,
   fingerprint text NOT NULL,
+  -- Names what the request does: the same for every attempt, so that it is done once.
+  effect text NOT NULL,
   answer text,
+  -- Until when whoever answers is believed to be alive, by the database's own clock.
+  leased_until bigint NOT NULL,
   expires_at bigint NOT NULL
 );
 CREATE INDEX {{index:receipts_expires}} ON {{receipts}} (expires_at);
@@ -138,7 +142,7 @@ CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
     {
       version: 2,
       name: '0002_subjects',
-      checksum: '110150b71a599b8aaca90e6aed0c3934c9d09bad88036d3b217a8f1a2efcfede',
+      checksum: '73a48833629b122031a5e709a2274be8750831526563f0e20cafef8cd139d707',
       sql: `-- What is stored of a subject beside its counters and credits.
 CREATE TABLE {{subjects}} (
   subject TEXT PRIMARY KEY,
@@ -158,7 +162,11 @@ CREATE INDEX {{index:plan_history_subject}} ON {{plan_history}} (subject, id);
 CREATE TABLE {{receipts}} (
   id TEXT PRIMARY KEY,
   fingerprint TEXT NOT NULL,
+  -- Names what the request does: the same for every attempt, so that it is done once.
+  effect TEXT NOT NULL,
   answer TEXT,
+  -- Until when whoever answers is believed to be alive, by the database's own clock.
+  leased_until INTEGER NOT NULL,
   expires_at INTEGER NOT NULL
 );
 CREATE INDEX {{index:receipts_expires}} ON {{receipts}} (expires_at);

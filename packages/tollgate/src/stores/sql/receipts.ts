@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { inProgress, RECEIPT_MS, usedOtherwise } from '../../engine/receipts.ts'
 import type { Database } from './database.ts'
 import { clockOf } from './recordset.ts'
@@ -6,12 +6,14 @@ import { type TableOptions, tableNames } from './tables.ts'
 
 export interface SqlReceiptsOptions extends TableOptions {
   namespace?: string
-  /** In place of the database's own clock. */
+  /** In place of the database's own clock, for how long answers are kept. */
   clock?: { now(): number }
+  /** After how long without a sign of life whoever answers is taken for dead, and the key is free. Default 10,000 ms. */
+  leaseMs?: number
 }
 
-/** Whoever asked first has this long to answer: after that, the process is taken for dead, and the key is free. */
-const LEASE_MS = 60_000
+/** Signs of life in the time of a lease: one may be late, and one lost. */
+const SIGNS_OF_LIFE = 3
 /** Expired receipts removed with each new one. */
 const TIDY = 10
 
@@ -20,36 +22,58 @@ export class SqlReceipts<T> {
   readonly #database: Database
   readonly #namespace: string
   readonly #clock: { now(): number } | undefined
+  readonly #leaseMs: number
   readonly #sql: ReturnType<typeof statementsFor>
 
-  constructor(database: Database, { namespace = 'default', clock, ...tables }: SqlReceiptsOptions = {}) {
+  constructor(database: Database, { namespace = 'default', clock, leaseMs = 10_000, ...tables }: SqlReceiptsOptions = {}) {
     this.#database = database
     this.#namespace = namespace
     this.#clock = clock
+    this.#leaseMs = leaseMs
     this.#sql = statementsFor(database, tables)
   }
 
   /**
    * @param fingerprint tells requests apart; never the request itself.
+   * @param run is given an id of what the request does: every attempt after an error, or a crash, has the same.
    * @throws IDEMPOTENCY_CONFLICT, IDEMPOTENCY_IN_PROGRESS, STORE_UNAVAILABLE, and what `run` throws.
    */
-  async once(key: string, fingerprint: string, run: () => T | Promise<T>): Promise<{ answer: T; isReplay: boolean }> {
+  async once(key: string, fingerprint: string, run: (effect: string) => T | Promise<T>): Promise<{ answer: T; isReplay: boolean }> {
     // A digest: keys may name people, and are theirs alone.
     const id = createHash('sha256').update(`${this.#namespace}\0${key}`).digest('base64url')
-    const now = this.#clock?.now() ?? null
-    const [taken] = await this.#database.query(this.#sql.take, [id, fingerprint, now, LEASE_MS])
+    const [taken] = await this.#database.query(this.#sql.take, [id, fingerprint, randomUUID(), this.#leaseMs, this.#now(), RECEIPT_MS])
     if (!taken) return { answer: await this.#answerOf(id, fingerprint), isReplay: true }
+    const effect = taken['effect'] as string
+    const letGo = this.#holdLease(id, effect)
     let answer: T
     try {
-      answer = await run()
+      answer = await run(effect)
     } catch (error) {
       // Should that fail, the key is free when the lease ends.
-      await this.#database.query(this.#sql.free, [id]).catch(() => {})
+      await this.#database.query(this.#sql.free, [id, effect]).catch(() => {})
       throw error
+    } finally {
+      letGo()
     }
-    await this.#database.query(this.#sql.keep, [id, JSON.stringify(answer), now, RECEIPT_MS])
-    await this.#database.query(this.#sql.tidy, [now, TIDY])
+    await this.#database.query(this.#sql.keep, [id, effect, JSON.stringify(answer), this.#now(), RECEIPT_MS])
+    await this.#database.query(this.#sql.tidy, [this.#now(), TIDY])
     return { answer, isReplay: false }
+  }
+
+  /** Frees the keys of processes that died, at once. Only for who knows that no other process uses the database. */
+  async reclaim(): Promise<void> {
+    await this.#database.query(this.#sql.reclaim)
+  }
+
+  #now(): number | null {
+    return this.#clock?.now() ?? null
+  }
+
+  /** A request may take long, a streamed one minutes. */
+  #holdLease(id: string, effect: string): () => void {
+    const timer = setInterval(() => void this.#database.query(this.#sql.renew, [id, effect, this.#leaseMs]).catch(() => {}), this.#leaseMs / SIGNS_OF_LIFE)
+    timer.unref()
+    return () => clearInterval(timer)
   }
 
   async #answerOf(id: string, fingerprint: string): Promise<T> {
@@ -63,12 +87,17 @@ export class SqlReceipts<T> {
 function statementsFor({ dialect }: Database, tables: TableOptions) {
   const receipts = tableNames(dialect, tables)('receipts')
   const int = dialect === 'postgres' ? '::bigint' : ''
-  const now = (parameter: string): string => `coalesce(${parameter}${int}, ${clockOf(dialect)})`
+  const own = clockOf(dialect)
+  const now = (parameter: string): string => `coalesce(${parameter}${int}, ${own})`
+  const isOver = `(r.answer IS NULL AND r.leased_until <= ${own} OR r.answer IS NOT NULL AND r.expires_at <= ${now('$5')})`
+  const isSame = `(r.fingerprint = excluded.fingerprint AND r.expires_at > ${now('$5')})`
   return {
-    take: `INSERT INTO ${receipts} AS r (id, fingerprint, answer, expires_at) VALUES ($1, $2, NULL, ${now('$3')} + $4${int}) ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, answer = NULL, expires_at = excluded.expires_at WHERE r.expires_at <= ${now('$3')} RETURNING id`,
+    take: `INSERT INTO ${receipts} AS r (id, fingerprint, effect, answer, leased_until, expires_at) VALUES ($1, $2, $3, NULL, ${own} + $4${int}, ${now('$5')} + $6${int}) ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, effect = CASE WHEN ${isSame} THEN r.effect ELSE excluded.effect END, answer = NULL, leased_until = excluded.leased_until, expires_at = excluded.expires_at WHERE ${isOver} RETURNING effect`,
     get: `SELECT fingerprint, answer FROM ${receipts} WHERE id = $1`,
-    keep: `UPDATE ${receipts} SET answer = $2, expires_at = ${now('$3')} + $4${int} WHERE id = $1`,
-    free: `DELETE FROM ${receipts} WHERE id = $1`,
-    tidy: `DELETE FROM ${receipts} WHERE id IN (SELECT id FROM ${receipts} WHERE expires_at <= ${now('$1')} LIMIT $2)`,
+    renew: `UPDATE ${receipts} SET leased_until = ${own} + $3${int} WHERE id = $1 AND effect = $2 AND answer IS NULL`,
+    keep: `UPDATE ${receipts} SET answer = $3, expires_at = ${now('$4')} + $5${int} WHERE id = $1 AND effect = $2`,
+    free: `UPDATE ${receipts} SET leased_until = 0 WHERE id = $1 AND effect = $2`,
+    tidy: `DELETE FROM ${receipts} WHERE id IN (SELECT id FROM ${receipts} WHERE expires_at <= ${now('$1')} AND leased_until <= ${own} LIMIT $2)`,
+    reclaim: `UPDATE ${receipts} SET leased_until = 0 WHERE answer IS NULL`,
   }
 }

@@ -84,17 +84,53 @@ describe.each(DIALECTS)('%s', (dialect) => {
       finish(1)
     })
 
-    it('of a process that died are free when its time is up', async () => {
+    const died = () => fresh.database.query('UPDATE ' + table + ' SET leased_until = 1 WHERE answer IS NULL')
+    const table = dialect === 'postgres' ? 'tollgate.receipts' : 'receipts'
+
+    it('of a process that died are free when its time is up, and name the effect as before', async () => {
+      const receipts = new SqlReceipts<string>(fresh.database)
+      const effectOf = (key: string, fingerprint = 'f') =>
+        new Promise<string>((started) => {
+          void receipts.once(key, fingerprint, (effect) => new Promise(() => started(effect)))
+        })
+      const effect = await effectOf('k3')
+      await expect(receipts.once('k3', 'f', () => '')).rejects.toMatchObject({ code: 'IDEMPOTENCY_IN_PROGRESS' })
+      await died()
+      expect(await receipts.once('k3', 'f', (again) => again)).toEqual({ answer: effect, isReplay: false })
+      // Another request is another effect, and so is the same one under another key.
+      const others = [await effectOf('k4'), await effectOf('k5')]
+      await receipts.reclaim()
+      others.push(await effectOf('k4', 'g'))
+      expect(new Set([effect, ...others]).size).toBe(4)
+    })
+
+    it('name the same effect after an error, until they expire', async () => {
       const clock = controlledClock(START_AT)
-      const receipts = new SqlReceipts<number>(fresh.database, { clock })
-      const isRunning = new Promise<void>((started) => {
-        void receipts.once('k3', 'f', () => new Promise<number>(() => started()))
+      const receipts = new SqlReceipts<string>(fresh.database, { clock })
+      const effects: string[] = []
+      const fail = () => receipts.once('k6', 'f', (effect) => {
+        effects.push(effect)
+        throw new Error('no')
       })
-      await isRunning
-      clock.advance(59_999)
-      await expect(receipts.once('k3', 'f', () => 2)).rejects.toMatchObject({ code: 'IDEMPOTENCY_IN_PROGRESS' })
-      clock.advance(1)
-      expect(await receipts.once('k3', 'f', () => 2)).toEqual({ answer: 2, isReplay: false })
+      await expect(fail()).rejects.toThrow('no')
+      clock.advance(DAY_MS - 1)
+      await expect(fail()).rejects.toThrow('no')
+      clock.advance(DAY_MS)
+      await expect(fail()).rejects.toThrow('no')
+      expect(effects[1]).toBe(effects[0])
+      expect(effects[2]).not.toBe(effects[0])
+    })
+
+    it('are held for as long as the answer takes', async () => {
+      const leasedUntil = async () => (await fresh.database.query('SELECT max(leased_until) AS at FROM ' + table + " WHERE fingerprint = 'long'"))[0]!['at'] as number
+      const receipts = new SqlReceipts<number>(fresh.database, { leaseMs: 300 })
+      let finish = (() => {}) as (answer: number) => void
+      const answer = receipts.once('k7', 'long', () => new Promise<number>((resolve) => (finish = resolve)))
+      await expect.poll(leasedUntil).toBeTruthy()
+      const first = await leasedUntil()
+      await expect.poll(leasedUntil).toBeGreaterThan(first)
+      finish(7)
+      expect(await answer).toEqual({ answer: 7, isReplay: false })
     })
   })
 })

@@ -17,7 +17,11 @@ CREATE INDEX {{index:plan_history_subject}} ON {{plan_history}} (subject, id);
 CREATE TABLE {{receipts}} (
   id TEXT PRIMARY KEY,
   fingerprint TEXT NOT NULL,
+  -- Names what the request does: the same for every attempt, so that it is done once.
+  effect TEXT NOT NULL,
   answer TEXT,
+  -- Until when whoever answers is believed to be alive, by the database's own clock.
+  leased_until INTEGER NOT NULL,
   expires_at INTEGER NOT NULL
 );
 CREATE INDEX {{index:receipts_expires}} ON {{receipts}} (expires_at);
