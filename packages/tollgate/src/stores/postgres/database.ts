@@ -1,8 +1,10 @@
 import { TollgateError } from '../../errors/index.ts'
 import type { Database, Row, SqlValue, Transaction, TransactionOptions } from '../sql/database.ts'
-import { closed, messageOf, unavailable } from '../sql/unavailable.ts'
+import { checkLimits } from '../sql/limits.ts'
+import { READS } from '../sql/reads.ts'
+import { closed, lostCommit, messageOf, unavailable } from '../sql/unavailable.ts'
 import type { PostgresClient, PostgresPool } from './client.ts'
-import { isConflict, isStaleStatement, postgresError } from './errors.ts'
+import { isConflict, isStaleStatement } from './errors.ts'
 import { Lease } from './lease.ts'
 import { Statements } from './statements.ts'
 import { PostgresTransaction } from './transaction.ts'
@@ -19,9 +21,6 @@ export interface PostgresLimits {
   prepare?: boolean
 }
 
-/** Runs of a transaction that loses races. */
-const MAX_ATTEMPTS = 6
-
 export class PostgresDatabase implements Database {
   readonly dialect = 'postgres'
   readonly #pool: PostgresPool
@@ -34,6 +33,7 @@ export class PostgresDatabase implements Database {
 
   /** `end` closes the pool, where it is ours. */
   constructor(pool: PostgresPool, { connectTimeoutMs = 1000, maxWaiting = 1000, timeoutMs = 6000, prepare = true }: PostgresLimits = {}, end?: () => Promise<unknown>) {
+    checkLimits({ connectTimeoutMs, maxWaiting, timeoutMs })
     this.#pool = pool
     this.#end = end
     this.#statements = new Statements(prepare)
@@ -43,9 +43,15 @@ export class PostgresDatabase implements Database {
   }
 
   query(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {
-    return this.#track(() => {
+    return this.#track(async () => {
       const values = toPostgres(params)
-      return this.#attempts(this.#limits.timeoutMs, async (lease) => (await lease.send(sql, values)).rows)
+      return await this.#attempts(this.#limits.timeoutMs, async (lease) => {
+        try {
+          return (await lease.send(sql, values)).rows
+        } catch (error) {
+          throw lease.isLost && !READS.test(sql) ? lostCommit(error) : error
+        }
+      })
     })
   }
 
@@ -75,19 +81,22 @@ export class PostgresDatabase implements Database {
   }
 
   async #attempts<T>(timeoutMs: number, attempt: (lease: Lease) => Promise<T>): Promise<T> {
-    for (let n = 1; ; n++) {
+    const deadline = performance.now() + timeoutMs
+    for (;;) {
       const lease = new Lease(await this.#connect(), this.#statements, timeoutMs)
       try {
-        const value = await Promise.race([attempt(lease), lease.lost])
+        const value = await attempt(lease)
         lease.release()
         return value
       } catch (error) {
-        if (isStaleStatement(error)) this.#statements.turnOff()
-        lease.release(isStaleStatement(error) ? (error as Error) : undefined)
-        if (!isConflict(error) && !isStaleStatement(error)) throw postgresError(error)
-        if (n >= MAX_ATTEMPTS) throw unavailable(`PostgreSQL: ${n} attempts lost against other transactions (${messageOf(error)})`, { cause: error })
+        const isStale = isStaleStatement(error)
+        // The connection keeps what it has prepared; another has not.
+        lease.release(isStale ? error : undefined)
+        if (!isStale && !isConflict(error)) throw error
+        if (performance.now() >= deadline) throw unavailable(`PostgreSQL: lost against other transactions for ${timeoutMs} ms (${messageOf(error)})`, { cause: error })
+        if (isStale) this.#statements.found(error)
         // Apart, so that the same two do not meet again.
-        if (isConflict(error)) await new Promise((resolve) => setTimeout(resolve, Math.random() * 5 * 2 ** n))
+        else await new Promise((resolve) => setTimeout(resolve, Math.random() * 50))
       }
     }
   }
@@ -99,7 +108,8 @@ export class PostgresDatabase implements Database {
     try {
       return await inTime(this.#pool.connect(), connectTimeoutMs)
     } catch (error) {
-      throw postgresError(error)
+      // A wrong password too: whoever asks for a decision can only be told that there is none.
+      throw TollgateError.isInstance(error) ? error : unavailable(`PostgreSQL: ${messageOf(error)}`, { cause: error })
     } finally {
       this.#waiting--
     }

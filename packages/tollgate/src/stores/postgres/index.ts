@@ -1,3 +1,5 @@
 export type { PostgresClient, PostgresPool, PostgresQueryable } from './client.ts'
 export type { PostgresLimits } from './database.ts'
+export { fromPostgresClient } from './from-client.ts'
 export { openPostgres, type PostgresOptions } from './open.ts'
+export * from '../sql/index.ts'

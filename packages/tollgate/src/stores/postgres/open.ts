@@ -1,5 +1,6 @@
 import { invalidDefinition, show } from '../../errors/index.ts'
 import type { Database } from '../sql/database.ts'
+import { checkLimits } from '../sql/limits.ts'
 import type { PostgresPool } from './client.ts'
 import { PostgresDatabase, type PostgresLimits } from './database.ts'
 
@@ -22,6 +23,7 @@ export async function openPostgres(urlOrPool: string | PostgresPool, options: Po
   if (typeof urlOrPool !== 'string') return new PostgresDatabase(urlOrPool, options)
   if (!/^postgres(ql)?:\/\//.test(urlOrPool)) throw invalidDefinition('postgres', `${show(urlOrPool.replace(/:[^:@/]*@/, ':…@'))} is not a PostgreSQL URL; write postgres://user:password@host:5432/database`)
   const { maxConnections = 10, statementTimeoutMs = 5000, lockTimeoutMs = 3000, idleInTransactionTimeoutMs = 5000, connectTimeoutMs = 1000, timeoutMs = statementTimeoutMs + 1000 } = options
+  checkLimits({ maxConnections, statementTimeoutMs, lockTimeoutMs, idleInTransactionTimeoutMs })
   const { Pool } = await driver()
   const pool = new Pool({
     connectionString: urlOrPool,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isOutdated } from './errors.ts'
 
 /** How often a text is seen before it gets a name: what runs once is not worth keeping on every connection. */
 const USES_BEFORE_NAME = 2
@@ -18,8 +19,9 @@ export class Statements {
     this.#isOn = isOn
   }
 
-  nameOf(sql: string): string | undefined {
-    if (!this.#isOn) return undefined
+  /** Without values a query goes as it is: in one message instead of five, and may be several statements. */
+  nameOf(sql: string, values: readonly unknown[]): string | undefined {
+    if (!this.#isOn || values.length === 0) return undefined
     const name = this.#names.get(sql)
     if (name !== undefined || this.#names.size >= MAX_NAMES) return name
     const uses = (this.#seen.get(sql) ?? 0) + 1
@@ -34,8 +36,8 @@ export class Statements {
     return made
   }
 
-  /** Something between us and the server (PgBouncer before 1.21) does not keep them. */
-  turnOff(): void {
-    this.#isOn = false
+  /** Missing, or taken: something between us and the server (PgBouncer before 1.21) does not keep them apart. */
+  found(stale: unknown): void {
+    if (!isOutdated(stale)) this.#isOn = false
   }
 }

@@ -1,12 +1,15 @@
 import type { Row, SqlValue, Transaction } from '../sql/database.ts'
-import { unavailable } from '../sql/unavailable.ts'
+import { READS } from '../sql/reads.ts'
+import { lostCommit, unavailable } from '../sql/unavailable.ts'
 import type { Answer } from './client.ts'
-import { isLost, postgresError } from './errors.ts'
 import type { Lease } from './lease.ts'
 import { toPostgres } from './values.ts'
 
-/** Reads and locks: without a transaction around them they change nothing. */
-const READS = /^\s*select\b/i
+interface Failure {
+  readonly error: unknown
+  /** Else it is the connection that was lost, and nobody knows what the server has done. */
+  readonly isRefusal: boolean
+}
 
 /**
  * BEGIN is not waited for by reads: it travels with the first of them, and writes without an answer travel with COMMIT.
@@ -21,16 +24,16 @@ export class PostgresTransaction implements Transaction {
   #isOver = false
   /** In order, until BEGIN is answered. */
   readonly #held: (() => void)[] = []
-  #failure: { readonly error: unknown } | undefined
+  #failure: Failure | undefined
 
-  /** `settings` are statements that follow BEGIN. */
+  /** `settings` are statements that go with BEGIN. */
   constructor(lease: Lease, settings = '') {
     this.#lease = lease
     this.#settings = settings
   }
 
-  /** The first that was refused: the cause of what was refused after it. */
-  get failure(): { readonly error: unknown } | undefined {
+  /** The first that failed: the cause of what failed after it. */
+  get failure(): Failure | undefined {
     return this.#failure
   }
 
@@ -41,17 +44,6 @@ export class PostgresTransaction implements Transaction {
     return rows
   }
 
-  async #query(sql: string, params: readonly SqlValue[]): Promise<Row[]> {
-    if (this.#isOver) throw new Error('the transaction is over; await its queries inside it')
-    try {
-      const values = toPostgres(params)
-      return (await this.#send(sql, values, READS.test(sql))).rows
-    } catch (error) {
-      this.#fail(error)
-      throw error
-    }
-  }
-
   async commit(): Promise<void> {
     this.#isOver = true
     this.#check()
@@ -60,10 +52,8 @@ export class PostgresTransaction implements Transaction {
     try {
       answer = await this.#send('COMMIT', [], true)
     } catch (error) {
-      // Unless the server has refused something: then it was a rollback.
-      const { failure } = this
-      const mayBeWritten = isLost(error) && (failure === undefined || isLost(failure.error))
-      throw mayBeWritten ? postgresError(error, { mayBeWritten }) : (failure?.error ?? error)
+      if (this.failure?.isRefusal === true || !this.#lease.isLost) this.#check()
+      throw lostCommit(error)
     }
     this.#check()
     if (answer.command === 'ROLLBACK') throw unavailable('PostgreSQL answered COMMIT with ROLLBACK; nothing was written')
@@ -74,6 +64,16 @@ export class PostgresTransaction implements Transaction {
     this.#isOver = true
     this.#fail(new Error('the transaction was rolled back'))
     if (this.#isSent) await this.#lease.send('ROLLBACK')
+  }
+
+  async #query(sql: string, params: readonly SqlValue[]): Promise<Row[]> {
+    if (this.#isOver) throw new Error('the transaction is over; await its queries inside it')
+    try {
+      return (await this.#send(sql, toPostgres(params), READS.test(sql))).rows
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
   }
 
   #check(): void {
@@ -96,21 +96,17 @@ export class PostgresTransaction implements Transaction {
   #begin(): void {
     if (this.#isSent) return
     this.#isSent = true
-    this.#lease.send(`BEGIN${this.#settings}`).then(
-      () => this.#begun(),
-      (error: unknown) => {
-        this.#fail(error)
-        this.#begun()
-      },
-    )
-  }
-
-  #begun(): void {
-    this.#isBegun = true
-    for (const go of this.#held.splice(0)) go()
+    const go = () => {
+      this.#isBegun = true
+      for (const send of this.#held.splice(0)) send()
+    }
+    this.#lease.send(`BEGIN${this.#settings}`).then(go, (error: unknown) => {
+      this.#fail(error)
+      go()
+    })
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= { error }
+    this.#failure ??= { error, isRefusal: !this.#lease.isLost }
   }
 }

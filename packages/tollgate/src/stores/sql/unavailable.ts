@@ -2,17 +2,17 @@ import { TollgateError } from '../../errors/index.ts'
 
 export interface Unavailable {
   cause?: unknown
-  /** The answer to a commit was lost: asking again must be able to tell whether it was done. */
-  mayBeWritten?: boolean
+  details?: { mayBeWritten: true }
 }
 
-export function unavailable(message: string, { cause, mayBeWritten = false }: Unavailable = {}): TollgateError {
-  const lost = mayBeWritten ? '; the answer to the commit was lost, so it may have been written' : ''
-  return new TollgateError('STORE_UNAVAILABLE', message + lost, {
-    retryAfterMs: 1000,
-    ...(mayBeWritten && { details: { mayBeWritten } }),
-    ...(cause !== undefined && { cause }),
-  })
+export function unavailable(message: string, options: Unavailable = {}): TollgateError {
+  return new TollgateError('STORE_UNAVAILABLE', message, { retryAfterMs: 1000, ...options })
+}
+
+/** The answer to a commit was lost: asking again must be able to tell whether it was done. */
+export function lostCommit(error: unknown): TollgateError {
+  const cause = TollgateError.isInstance(error) ? (error.cause ?? error) : error
+  return unavailable(`${messageOf(error)}; the answer to the commit was lost, so it may have been written`, { cause, details: { mayBeWritten: true } })
 }
 
 export function closed(): TollgateError {
@@ -20,5 +20,6 @@ export function closed(): TollgateError {
 }
 
 export function messageOf(error: unknown): string {
+  // Node's error for a refused connection to several addresses has no message.
   return error instanceof Error && error.message !== '' ? error.message : String((error as { code?: unknown } | null)?.code ?? error)
 }

@@ -1,2 +1,3 @@
-export { fromSqliteDatabase, openSqlite, type SqliteOptions } from './open.ts'
 export type { SqliteLimits } from './database.ts'
+export { fromSqliteDatabase, openSqlite, type SqliteLike, type SqliteOptions } from './open.ts'
+export * from '../sql/index.ts'

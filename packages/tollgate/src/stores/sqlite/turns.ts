@@ -3,8 +3,7 @@ import { closed, unavailable } from '../sql/unavailable.ts'
 
 interface Waiting {
   resolve(): void
-  reject(error: unknown): void
-  timer: NodeJS.Timeout
+  timer: NodeJS.Timeout | undefined
 }
 
 /** One at a time, in order of asking: SQLite has one writer, and its own waiting is not fair. */
@@ -24,52 +23,43 @@ export class Turns {
    */
   async run<T>(timeoutMs: number, work: () => Promise<T>): Promise<T> {
     if (this.#isClosed) throw closed()
-    await this.#take(timeoutMs)
+    if (this.#isTaken && this.#waiting.length >= this.#maxWaiting) {
+      throw new TollgateError('OVERLOADED', `${this.#maxWaiting} transactions wait for SQLite already; slow down, or raise 'maxWaiting'`, { retryAfterMs: 1000 })
+    }
+    return await this.#inTurn(work, timeoutMs)
+  }
+
+  /** Lets those before it finish, and nobody after it begin. */
+  async close(work: () => Promise<void>): Promise<void> {
+    this.#isClosed = true
+    await this.#inTurn(work)
+  }
+
+  async #inTurn<T>(work: () => Promise<T>, timeoutMs?: number): Promise<T> {
+    if (this.#isTaken) await this.#wait(timeoutMs)
+    this.#isTaken = true
     try {
       return await work()
     } finally {
-      this.#release()
+      const next = this.#waiting.shift()
+      // It stays taken until the next one runs, or a third could slip in between.
+      if (next === undefined) this.#isTaken = false
+      else {
+        clearTimeout(next.timer)
+        next.resolve()
+      }
     }
   }
 
-  /** Refuses whoever comes after, and waits for those before. */
-  async close(work: () => Promise<void>): Promise<void> {
-    this.#isClosed = true
-    await new Promise<void>((resolve) => {
-      // Ahead of nobody, bound by nobody's deadline but theirs.
-      if (this.#isTaken) this.#waiting.push({ resolve, reject: () => {}, timer: setTimeout(() => {}, 0) })
-      else resolve()
-      this.#isTaken = true
-    })
-    await work()
-    this.#release()
-  }
-
-  #take(timeoutMs: number): Promise<void> | undefined {
-    if (!this.#isTaken) {
-      this.#isTaken = true
-      return undefined
-    }
-    if (this.#waiting.length >= this.#maxWaiting) {
-      throw new TollgateError('OVERLOADED', `${this.#maxWaiting} transactions wait for SQLite already; slow down, or raise 'maxWaiting'`, { retryAfterMs: 1000 })
-    }
+  #wait(timeoutMs: number | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const waiting: Waiting = { resolve, timer: undefined }
+      this.#waiting.push(waiting)
+      if (timeoutMs === undefined) return
+      waiting.timer = setTimeout(() => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
         reject(unavailable(`SQLite was busy with earlier transactions for ${timeoutMs} ms`))
       }, timeoutMs)
-      const waiting: Waiting = { resolve, reject, timer }
-      this.#waiting.push(waiting)
     })
-  }
-
-  #release(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) {
-      this.#isTaken = false
-      return
-    }
-    clearTimeout(next.timer)
-    next.resolve()
   }
 }

@@ -5,12 +5,15 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { Executor } from './executor.js'
 
 /** @typedef {import('./executor.js').Op} Op */
-/** @typedef {{ driver: string, path: string, busyTimeoutMs: number, synchronous: string, cacheKb: number }} Settings */
+/** @typedef {import('./executor.js').Connection} Connection */
+/** @typedef {{ driver: string, path: string, synchronous: string, cacheKb: number }} Settings */
+
+/** Short, since nobody can interrupt it: the other side asks again until its deadline. */
+const BUSY_TIMEOUT_MS = 250
+const OPEN_ATTEMPTS = 20
 
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort)
-const settings = /** @type {Settings} */ (workerData)
-
-const connection = open()
+const connection = open(workerData)
 const executor = new Executor(connection)
 
 port.on('message', (/** @type {{ id: number, ops: Op[] } | 'close'} */ message) => {
@@ -20,23 +23,30 @@ port.on('message', (/** @type {{ id: number, ops: Op[] } | 'close'} */ message) 
     return
   }
   const { rows, error } = executor.run(message.ops)
-  port.postMessage({ id: message.id, rows, ...(error === undefined ? {} : { error: plain(error) }) })
+  port.postMessage({ id: message.id, rows, ...(error !== undefined && { error: plain(error) }) })
 })
 
-function open() {
-  const Driver = createRequire(import.meta.url)(settings.driver)
-  const connection = new Driver(settings.path, { timeout: settings.busyTimeoutMs })
-  connection.exec(`PRAGMA busy_timeout = ${settings.busyTimeoutMs}`)
-  // WAL: readers of other processes do not wait for the writer.
-  connection.prepare('PRAGMA journal_mode = WAL').all()
-  connection.exec(`PRAGMA synchronous = ${settings.synchronous}`)
-  connection.exec('PRAGMA foreign_keys = ON')
-  connection.exec(`PRAGMA cache_size = -${settings.cacheKb}`)
+/** @param {Settings} settings @returns {Connection & { close(): void }} */
+function open({ driver, path, synchronous, cacheKb }) {
+  const Driver = createRequire(import.meta.url)(driver)
+  const connection = new Driver(path, { timeout: BUSY_TIMEOUT_MS })
+  connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}; PRAGMA foreign_keys = ON; PRAGMA cache_size = -${cacheKb}`)
+  // Readers of other processes do not wait for the writer. Two that open a new file at once refuse each other this.
+  for (let attempt = 1; ; attempt++) {
+    try {
+      connection.exec('PRAGMA journal_mode = WAL')
+      break
+    } catch (error) {
+      if (attempt === OPEN_ATTEMPTS) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5 * attempt)
+    }
+  }
+  connection.exec(`PRAGMA synchronous = ${synchronous}`)
   return connection
 }
 
-/** Structured clone would drop an error's code. @param {unknown} error */
+/** Of errors of the drivers, structured clone would keep nothing. @param {unknown} error */
 function plain(error) {
-  const { name, message, code } = /** @type {Error & { code?: string }} */ (error)
-  return { name, message, code }
+  const { message, code } = /** @type {{ message?: unknown, code?: unknown }} */ (error)
+  return { message: String(message), ...(typeof code === 'string' && { code }) }
 }
