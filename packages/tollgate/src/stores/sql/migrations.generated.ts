@@ -87,6 +87,38 @@ CREATE TABLE {{receipts}} (
 CREATE INDEX {{index:receipts_expires}} ON {{receipts}} (expires_at);
 `,
     },
+    {
+      version: 3,
+      name: '0003_counters',
+      checksum: 'e7019da213ca9059061d20876ac6cb6a89bf44187a19b5285130bcc2bb135dfe',
+      sql: `-- What subjects have used. The row with an empty cell is the subject's record; others are cells counted per something.
+-- Bodies are text: what is in them is read by those who decide, never by the database.
+CREATE TABLE {{counters}} (
+  subject text COLLATE "C" NOT NULL,
+  cell text COLLATE "C" NOT NULL,
+  body text NOT NULL,
+  -- From when on the row says nothing, in epoch ms, rounded up: then most updates leave it as it is, and are made in
+  -- place, in the room that pages keep for them.
+  expires_at bigint NOT NULL,
+  PRIMARY KEY (subject, cell)
+) WITH (fillfactor = 70);
+CREATE INDEX {{index:counters_expires}} ON {{counters}} (expires_at);
+
+CREATE TABLE {{reservations}} (
+  id text COLLATE "C" PRIMARY KEY,
+  subject text COLLATE "C" NOT NULL,
+  -- JSON: which cells of the subject it was counted in.
+  cells text NOT NULL,
+  body text NOT NULL,
+  -- 1: committed, and holding units of capacity that a release gives back.
+  is_standing smallint NOT NULL,
+  -- When nobody can settle it, or ask how it was settled, any more.
+  forget_at bigint NOT NULL
+) WITH (fillfactor = 70);
+CREATE INDEX {{index:reservations_standing}} ON {{reservations}} (subject) WHERE is_standing = 1;
+CREATE INDEX {{index:reservations_forget}} ON {{reservations}} (forget_at);
+`,
+    },
   ],
   sqlite: [
     {
@@ -170,6 +202,37 @@ CREATE TABLE {{receipts}} (
   expires_at INTEGER NOT NULL
 );
 CREATE INDEX {{index:receipts_expires}} ON {{receipts}} (expires_at);
+`,
+    },
+    {
+      version: 3,
+      name: '0003_counters',
+      checksum: 'f44979c14f423614e5b1d95228d7266604252de003ea6ade74044042be15eb1f',
+      sql: `-- What subjects have used. The row with an empty cell is the subject's record; others are cells counted per something.
+-- Bodies are text: what is in them is read by those who decide, never by the database.
+CREATE TABLE {{counters}} (
+  subject TEXT NOT NULL,
+  cell TEXT NOT NULL,
+  body TEXT NOT NULL,
+  -- From when on the row says nothing, in epoch ms, rounded up.
+  expires_at INTEGER NOT NULL,
+  PRIMARY KEY (subject, cell)
+);
+CREATE INDEX {{index:counters_expires}} ON {{counters}} (expires_at);
+
+CREATE TABLE {{reservations}} (
+  id TEXT PRIMARY KEY,
+  subject TEXT NOT NULL,
+  -- JSON: which cells of the subject it was counted in.
+  cells TEXT NOT NULL,
+  body TEXT NOT NULL,
+  -- 1: committed, and holding units of capacity that a release gives back.
+  is_standing INTEGER NOT NULL,
+  -- When nobody can settle it, or ask how it was settled, any more.
+  forget_at INTEGER NOT NULL
+);
+CREATE INDEX {{index:reservations_standing}} ON {{reservations}} (subject) WHERE is_standing = 1;
+CREATE INDEX {{index:reservations_forget}} ON {{reservations}} (forget_at);
 `,
     },
   ],

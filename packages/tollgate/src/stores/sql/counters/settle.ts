@@ -1,0 +1,49 @@
+import { CellKind } from '../../../decide/charge.ts'
+import { disown, forgottenAt, LATE_COMMIT_MS, settle as settleReservation } from '../../settlement.ts'
+import type { SettleCommand, SettleOutcome } from '../../store.ts'
+import { Draft, ReservedInRows } from './draft.ts'
+import { NO_RECORD } from './record.ts'
+import type { CounterRows } from './rows.ts'
+
+/** @param isLocked whether the subject's rows are this transaction's to write. */
+export function settle(rows: CounterRows, command: SettleCommand, isLocked: (subject: string) => boolean): SettleOutcome {
+  const { at } = rows
+  const reservation = rows.reservation(command.id)
+  if (!reservation?.subject.startsWith(command.keyPrefix ?? '') || forgottenAt(reservation) <= at) return { result: 'unknown' }
+  // Made after the locks were taken, while nobody had been told its id.
+  if (!isLocked(reservation.subject)) return { result: 'unknown' }
+  const draft = new Draft(rows, reservation.subject)
+  const outcome = settleReservation(reservation, command, at, new ReservedInRows(draft, reservation.id, reservation.charges))
+  if (outcome.result !== 'settled') return outcome
+  // One of nothing brings no record with it.
+  if (reservation.charges.length > 0) draft.save(rows.of(reservation.subject).record.plan ?? reservation.memo.plan)
+  if (reservation.status !== 'open' && !reservation.isStanding) reservation.charges = []
+  if (command.action === 'undo') rows.removeReservation(reservation)
+  else rows.putReservation(reservation)
+  return outcome
+}
+
+const ANCHOR = '@anchor'
+
+/** Forgets what was used of the named limits, or of all; the anchor stays. */
+export function reset(rows: CounterRows, subject: string, limits: readonly string[] | null): void {
+  const own = rows.of(subject)
+  const { record } = own
+  const isNamed = (name: string): boolean => name !== ANCHOR && (limits === null || limits.includes(name))
+  if (limits === null) own.clear()
+  else for (const limit of limits) own.clear(limit)
+  if (record !== NO_RECORD) own.record = record.without(isNamed)
+  for (const reservation of rows.standing(subject)) {
+    disown(reservation, ({ cell }) => isNamed(cell))
+    rows.putReservation(reservation)
+  }
+}
+
+/** Forgets the subject. Its reservations go when nobody can settle them any more. */
+export function erase(rows: CounterRows, subject: string): void {
+  rows.of(subject).clear()
+  for (const reservation of rows.standing(subject)) {
+    disown(reservation, ({ kind }) => kind === CellKind.capacity)
+    rows.putReservation(reservation, rows.at + LATE_COMMIT_MS)
+  }
+}
