@@ -37,7 +37,7 @@ describe('credits', () => {
     expect(await tollgate.balance(user)).toMatchObject({ balance: 1991, spent: 9, granted: 2000 })
     expect((await tollgate.usage(user)).credits).toEqual({ balance: 1991, available: 1991, reserved: 0, spent: 9 })
     const { entries } = await tollgate.ledger(user)
-    expect(entries.map(({ kind, amount, operation }) => [kind, amount, operation])).toEqual([['refund', 1, null], ['spend', -10, 'image'], ['grant', 2000, null]])
+    expect(entries.map(({ kind, amount, operation }) => [kind, amount, operation])).toEqual([['refund', 1, 'image'], ['spend', -10, 'image'], ['grant', 2000, null]])
     expect(entries[1]!.reservation).toBe(decision.reservation!.id)
   })
 

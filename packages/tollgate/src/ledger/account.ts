@@ -13,8 +13,7 @@ export interface Account {
   nextLot: number
   lots: Lot[]
   holds: Hold[]
-  /** Spent beyond all lots by a commit above its hold; the next grants pay it back. */
-  debt: number
+  debts: Debt[]
   granted: number
   spent: number
   expired: number
@@ -43,8 +42,22 @@ export interface Lot {
   /** The plan whose allowance it is, and where the plan's periods start. */
   plan?: string
   anchorAt?: number | null
-  /** The warning of its `softLimit` was given. */
+  /** The warning of its period's `softLimit` was given. */
   isWarned?: true
+  /** Taken back: what comes back to it is gone. */
+  voidedAt?: number
+}
+
+/** A lot as whoever spends of it remembers it: it may be gone when something comes back. */
+export type LotFacts = Omit<Lot, 'left'>
+
+/** Spent beyond all lots by a commit above its hold. The next credits to come pay it back, the oldest debt first. */
+export interface Debt {
+  reservation: string
+  at: number
+  owed: number
+  /** By which lots it has been paid, for refunds to return to. */
+  paid: { lot: LotFacts; amount: number }[]
 }
 
 /** Credits set aside for a reservation. */
@@ -78,11 +91,15 @@ export interface AllowanceRule {
 
 export interface Allowance extends AllowanceRule {
   anchorAt: number | null
+  /** Of the running period. */
+  startAt: number
   /** Start of the next period, which has not been granted yet; `null` while nobody is eligible. */
   nextAt: number | null
+  /** What the running period is to be granted in all, by the plans it was spent on. Less than was granted where a downgrade found it spent. */
+  entitled: number
 }
 
-export const newAccount = (): Account => ({ seq: 0, at: 0, nextLot: 1, lots: [], holds: [], debt: 0, granted: 0, spent: 0, expired: 0, voided: 0, allowance: null, following: null })
+export const newAccount = (): Account => ({ seq: 0, at: 0, nextLot: 1, lots: [], holds: [], debts: [], granted: 0, spent: 0, expired: 0, voided: 0, allowance: null, following: null })
 
 /** How an account stands. */
 export interface Balance {
@@ -96,18 +113,11 @@ export interface Balance {
   expired: number
 }
 
-export function balanceOf({ lots, holds, debt, spent, granted, expired, voided }: Account): Balance {
+export function balanceOf({ lots, holds, debts, spent, granted, expired, voided }: Account): Balance {
   const reserved = holds.reduce((sum, { amount }) => sum + amount, 0)
-  const available = lots.reduce((sum, { left, isEffective }) => sum + (isEffective ? left : 0), 0) - debt
+  const owed = debts.reduce((sum, debt) => sum + debt.owed, 0)
+  const available = lots.reduce((sum, { left, isEffective }) => sum + (isEffective ? left : 0), 0) - owed
   return { balance: available + reserved, available, reserved, spent, granted, expired: expired + voided }
-}
-
-/** Later than every expiry, and a number that can be subtracted from itself. */
-const NEVER = Number.MAX_SAFE_INTEGER
-
-/** The order in which lots are spent: by priority, then what expires soonest, then the oldest. */
-export function burnOrder(a: Lot, b: Lot): number {
-  return a.priority - b.priority || (a.expiresAt ?? NEVER) - (b.expiresAt ?? NEVER) || a.effectiveAt - b.effectiveAt || a.id - b.id
 }
 
 /** When something happens by itself next; `null` for never. */

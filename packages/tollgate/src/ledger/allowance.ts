@@ -1,84 +1,87 @@
 import type { Account, Allowance, AllowanceRule, Lot } from './account.ts'
-import { addLot, forgetEmptyLots, grantPeriod, lotOfPeriod, periodOf } from './advance.ts'
 import type { SetAllowance } from './commands.ts'
 import type { Book } from './entries.ts'
+import { addLot, voidLot } from './lots.ts'
+import { grantedFor, grantPeriod, lotOfPeriod, lotsOfPeriod, periodOf } from './periods.ts'
+
+const REASON = 'plan changed'
 
 /** A plan change, as far as credits go. Asking twice for the same has the effect of once. */
-export function changeAllowance(book: Book, { rule, at, proration, leftover }: SetAllowance, now: number): { changesAt?: number } {
+export function changeAllowance(book: Book, change: SetAllowance, now: number): { changesAt?: number } {
   const { account } = book
+  const { rule, at } = change
   const current = account.allowance
-  if (at === 'periodEnd') {
-    if (!current || current.nextAt === null) return {}
-    account.following = rule?.plan === current.plan ? null : (rule ?? { ...current, amount: 0, rolloverMax: 0, isEligible: false })
-    if (rule?.plan === current.plan) account.allowance = { ...current, ...rule }
-    return { changesAt: current.nextAt }
+  if (at === 'periodEnd' && current?.nextAt == null) return {}
+  // Of the same plan, what it grants may have changed, or whether the subject may have it: that counts from the next period on.
+  if (current && current.nextAt !== null && (at === 'periodEnd' || rule?.plan === current.plan)) {
+    account.following = rule ?? { ...current, amount: 0, rolloverMax: 0, isEligible: false }
+    return at === 'periodEnd' ? { changesAt: current.nextAt } : {}
   }
-  changeNow(book, rule, proration, leftover, now)
+  // After a step back of the clock periods are those of the account: none of them is granted again.
+  changeNow(book, change, Math.max(now, account.at))
   return {}
 }
 
-function changeNow(book: Book, rule: AllowanceRule | null, proration: SetAllowance['proration'], leftover: SetAllowance['leftover'], now: number): void {
+function changeNow(book: Book, { rule, proration, leftover }: SetAllowance, now: number): void {
   const { account } = book
   const current = account.allowance
   account.following = null
-  if (rule && current?.plan === rule.plan) return adjust(book, current, rule, now)
-  if (current && leftover === 'void' && !(rule && proration === 'prorate')) voidAllowance(book, current, now)
+  if (rule?.isEligible && proration === 'prorate' && current && current.nextAt !== null && current.every === rule.every) return prorate(book, current, current.nextAt, rule, now)
+  if (current && leftover === 'void' && current.plan !== rule?.plan) voidAllowance(book, current, now)
   if (!rule) account.allowance = null
-  else if (!rule.isEligible) account.allowance = { ...rule, anchorAt: null, nextAt: null }
-  else if (proration === 'prorate' && current && current.nextAt !== null) prorate(book, current, rule, now)
+  else if (!rule.isEligible) account.allowance = { ...rule, anchorAt: null, startAt: now, nextAt: null, entitled: 0 }
   else begin(book, rule, now)
-}
-
-/** The same plan: what it grants from the next period on may have changed, or whether the subject may have it. */
-function adjust(book: Book, current: Allowance, rule: AllowanceRule, now: number): void {
-  if (rule.isEligible && current.nextAt === null) return begin(book, rule, now)
-  book.account.allowance = { ...current, ...rule }
 }
 
 /** A new period begins now, unless one of this plan is running: nobody is granted twice for going to and fro. */
 function begin(book: Book, rule: AllowanceRule, now: number): void {
   const { account } = book
-  const running = runningLot(account, rule.plan, now)
-  if (running) {
-    account.allowance = { ...rule, anchorAt: running.anchorAt ?? null, nextAt: running.expiresAt }
-    return
-  }
-  const anchorAt = rule.anchor === 'subject' ? now : null
-  account.allowance = { ...rule, anchorAt, nextAt: now }
-  grantPeriod(book, account.allowance, periodOf(rule, now, anchorAt), now)
-}
-
-/** The period goes on: only the difference is granted, or taken back, for the share of the period that is left. */
-function prorate(book: Book, current: Allowance, rule: AllowanceRule, now: number): void {
-  const { account } = book
-  const endAt = current.nextAt!
-  const { startAt } = periodOf(current, now, current.anchorAt)
-  const share = (endAt - now) / (endAt - startAt)
-  const difference = Math.trunc((rule.amount - current.amount) * share)
-  const allowance: Allowance = { ...rule, anchorAt: current.anchorAt, nextAt: endAt }
-  const running = runningLot(account, rule.plan, now)
+  const running = account.lots.find((lot) => isRunning(lot, rule.plan, now))
+  const anchorAt = running ? (running.anchorAt ?? null) : rule.anchor === 'subject' ? now : null
+  const period = periodOf(rule, now, anchorAt)
+  const allowance: Allowance = { ...rule, anchorAt, startAt: period.startAt, nextAt: period.endAt, entitled: 0 }
   account.allowance = allowance
-  if (difference < 0) takeBack(book, current, -difference, now)
-  else if (difference > 0 && !running) addLot(book, lotOfPeriod('plan', difference, allowance, { startAt, endAt, index: 0 }, now), now, { key: `${rule.plan} ${startAt} prorated` })
+  if (!running) return grantPeriod(book, allowance, period, now)
+  allowance.nextAt = running.expiresAt
+  allowance.entitled = grantedFor(lotsOfPeriod(account, running.expiresAt).filter(({ plan }) => plan === rule.plan))
 }
 
-function runningLot({ lots }: Account, plan: string, now: number): Lot | undefined {
-  return lots.find((lot) => lot.source === 'plan' && lot.plan === plan && lot.isEffective && lot.expiresAt! > now)
+function isRunning({ source, plan, isEffective, expiresAt }: Lot, name: string, now: number): boolean {
+  return source === 'plan' && plan === name && isEffective && expiresAt! > now
+}
+
+/**
+ * The period goes on, and what it is to be granted in all changes by the difference of the plans for what is left of it.
+ * What a downgrade could not take back, because it was spent or held, is not granted again by an upgrade.
+ */
+function prorate(book: Book, current: Allowance, endAt: number, rule: AllowanceRule, now: number): void {
+  const { account } = book
+  const difference = shareOf(rule.amount - current.amount, endAt - now, endAt - current.startAt)
+  const allowance: Allowance = { ...rule, anchorAt: rule.anchor === 'subject' ? current.anchorAt : null, startAt: current.startAt, nextAt: endAt, entitled: current.entitled + difference }
+  account.allowance = allowance
+  const missing = allowance.entitled - grantedFor(lotsOfPeriod(account, endAt))
+  if (difference < 0) takeBack(book, account, endAt, -difference, now)
+  else if (missing > 0) addLot(book, lotOfPeriod('plan', missing, allowance, endAt, now), now, { key: `${rule.plan} ${current.startAt} prorated` })
+}
+
+/** Exact: the product is beyond 2^53. */
+function shareOf(amount: number, partMs: number, wholeMs: number): number {
+  return Number((BigInt(amount) * BigInt(Math.min(partMs, wholeMs))) / BigInt(wholeMs))
 }
 
 function voidAllowance(book: Book, { plan }: Allowance, now: number): void {
-  takeBack(book, { plan }, Infinity, now)
+  for (const lot of book.account.lots.filter((each) => each.plan === plan && each.voidedAt === undefined)) voidLot(book, lot, now, { reason: REASON })
 }
 
-/** Voids up to `amount` of what is left of a plan's lots; they stay, as they say that the period was granted. */
-function takeBack(book: Book, { plan }: { plan: string }, amount: number, now: number): void {
-  let left = amount
-  for (const lot of book.account.lots.filter((each) => each.plan === plan && each.left > 0)) {
-    const gone = Math.min(lot.left, left)
+/** As if the latest grants of the period had been smaller. */
+function takeBack(book: Book, account: Account, endAt: number, amount: number, now: number): void {
+  let missing = amount
+  for (const lot of lotsOfPeriod(account, endAt).toReversed()) {
+    const gone = Math.min(lot.left, missing)
     if (gone === 0) continue
     lot.left -= gone
-    left -= gone
-    book.write('void', now, -gone, lot.id, { reason: 'plan changed' })
+    lot.amount -= gone
+    missing -= gone
+    book.write('void', now, -gone, lot.id, { reason: REASON })
   }
-  forgetEmptyLots(book.account, now)
 }

@@ -1,4 +1,4 @@
-import type { AllowanceRule, Balance, GrantSource, Lot } from './account.ts'
+import type { AllowanceRule, Balance, GrantSource, LotFacts } from './account.ts'
 
 /** What can be asked of an account. Every command that changes something has a key, and has its effect once. */
 export type LedgerCommand = Grant | Void | Hold | Deduct | Commit | Release | Extend | Refund | SetAllowance | Touch
@@ -13,7 +13,8 @@ interface Keyed {
 export interface Grant extends Keyed {
   readonly kind: 'grant'
   readonly amount: number
-  readonly source: GrantSource
+  /** Those of plans, and what is carried over, are the ledger's own. */
+  readonly source: Exclude<GrantSource, 'plan' | 'rollover'>
   /** Lots of a lower one are spent first. Default 0. */
   readonly priority?: number
   /** Default: at once. */
@@ -22,7 +23,7 @@ export interface Grant extends Keyed {
   readonly expiresAt?: number
 }
 
-/** Takes back what is left of a grant. */
+/** Takes back what is left of a grant, and what comes back to it later; what is held of it may still be spent. */
 export interface Void extends Keyed {
   readonly kind: 'void'
   readonly lot: number
@@ -80,18 +81,19 @@ export interface Refund extends Keyed {
   readonly amount?: number
 }
 
-/** The plan changes, or what it grants, or whether the subject meets its condition. */
+/** The plan changes, or what it grants, or whether the subject meets its condition. Of the same plan, it counts from the next period on. */
 export interface SetAllowance {
   readonly kind: 'setAllowance'
   readonly rule: AllowanceRule | null
   /** `now` grants at once; `periodEnd` when the running period ends. */
   readonly at: 'now' | 'periodEnd'
   /**
-   * Of a change at once. `restart`: a new period with a whole allowance begins. `prorate`: the period goes on, and the
-   * difference of the allowances is granted, or taken back, for what is left of it.
+   * Of a change at once. `restart`: a new period with a whole allowance begins, unless one of that plan is still running.
+   * `prorate`: the period goes on, and the difference of the allowances is granted, or taken back as far as it is neither
+   * spent nor held, for what is left of it. Between plans whose periods are of different lengths, it is a restart.
    */
   readonly proration: 'restart' | 'prorate'
-  /** What is left of the old plan's allowance: stays to its end, or goes. */
+  /** What is left of the old plan's allowance: stays to its end, or goes. Without effect where the period goes on. */
   readonly leftover: 'keep' | 'void'
 }
 
@@ -127,6 +129,7 @@ export interface CreditReservation {
   readonly id: string
   readonly status: 'open' | 'committed' | 'released' | 'expired'
   readonly amount: number
+  readonly operation: string | null
   readonly expiresAt: number
   readonly settledAt: number | null
   /** Settled after its expiry. */
@@ -141,7 +144,7 @@ export interface Remembered {
   readonly command: string
   readonly answer: LedgerAnswer
   /** What a settled reservation spent, by lot; `null` for a debt. */
-  parts?: { lot: Omit<Lot, 'left'> | null; amount: number }[]
+  parts?: { lot: LotFacts | null; amount: number }[]
   /** How much of it has been refunded. */
   refunded?: number
 }

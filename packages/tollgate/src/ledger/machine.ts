@@ -1,13 +1,14 @@
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
-import { MAX_AMOUNT, MAX_TTL_MS } from '../compile/request.ts'
 import { type Account, balanceOf, type Hold as OpenHold } from './account.ts'
-import { addLot, advance, forgetEmptyLots, returnHold } from './advance.ts'
-import { passesAt } from './forecast.ts'
+import { advance } from './advance.ts'
 import { changeAllowance } from './allowance.ts'
 import type { Commit, CreditReservation, Deduct, Extend, Grant, Hold, LedgerAnswer, LedgerCommand, Refund, Release, Remembered, Void } from './commands.ts'
 import type { Answer } from '../stores/sql/batches.ts'
 import { Book, type Entry } from './entries.ts'
-import { allowedExtra, giveBack, spendFree, spendHold, take } from './spending.ts'
+import { passesAt } from './forecast.ts'
+import { addLot, forgetEmptyLots, REFUNDABLE_MS, returnHold, take, voidLot } from './lots.ts'
+import { lotsOfPeriod } from './periods.ts'
+import { allowedExtra, giveBack, spendFree, spendHold } from './spending.ts'
 
 /** What one command did to an account: the account was changed in place. */
 export interface Step {
@@ -30,18 +31,33 @@ export function otherKeyOf(command: LedgerCommand): string | undefined {
 
 const reservationKey = (id: string): string => `reservation ${id}`
 
+/** A payment provider repeats what it reports for days. */
+const KEY_MS = 90 * 86_400_000
+const LATE_MS = 86_400_000
+
+/** From when on a key is as if it had never been used, whether or not it is still kept. */
+export function forgetAt(key: string, { answer: { at, reservation } }: Remembered): number {
+  if (key.startsWith('key ')) return at + KEY_MS
+  return reservation?.status === 'expired' ? reservation.expiresAt + LATE_MS : at + REFUNDABLE_MS
+}
+
 /**
- * The ledger: one function of an account, a command, what was answered before, and the time. Databases only load and
- * save. Everything is checked before anything is changed; a denial, and an error, change nothing but what time did.
+ * The ledger: one function of an account, a command (which `assertCommand` has seen), what was answered before, and the
+ * time. Databases only load and save. Everything is checked before anything is changed; a denial, and an error, change
+ * nothing but what time did.
  */
 export function runCommand(account: Account, command: LedgerCommand, known: (key: string) => Remembered | undefined, now: number): Step {
   const book = new Book(account)
   advance(book, now)
-  const near = nearLot(account)
   const remember = new Map(book.expired.map((hold) => [reservationKey(hold.id), rememberedExpiry(hold, account, now)]))
+  const recall = (key: string): Remembered | undefined => {
+    const found = remember.get(key) ?? known(key)
+    return found && now < forgetAt(key, found) ? found : undefined
+  }
   try {
-    const answer = answerTo(book, command, (key) => remember.get(key) ?? known(key), now, (key, value) => remember.set(key, value))
-    const isNear = near === undefined && answer.ok && !answer.isReplay && warn(account)
+    const answer = answerTo(book, command, recall, now, (key, value) => remember.set(key, value))
+    forgetEmptyLots(account, now)
+    const isNear = isSpending(command) && answer.ok && !answer.isReplay && warn(account)
     return { answer: { value: isNear ? { ...answer, isNear } : answer }, entries: book.entries, remember }
   } catch (error) {
     return { answer: { error }, entries: book.entries, remember }
@@ -56,7 +72,7 @@ function answerTo(book: Book, command: LedgerCommand, known: Known, now: number,
     case 'grant':
       return once(command, known, remember, () => grant(book, command, now))
     case 'void':
-      return once(command, known, remember, () => voidLot(book, command, now))
+      return once(command, known, remember, () => voidGrant(book, command, now))
     case 'refund':
       return once(command, known, remember, () => refund(book, command, known, remember, now))
     case 'hold':
@@ -76,22 +92,22 @@ function answerTo(book: Book, command: LedgerCommand, known: Known, now: number,
   }
 }
 
-/** The first answer of a key, for a day. */
+/** The first answer of a key. */
 function once(command: Grant | Void | Refund, known: Known, remember: Remember, act: () => LedgerAnswer): LedgerAnswer {
-  assertKey(command.key, 'key')
   const { reason: _, actor: __, ...body } = command
-  const text = JSON.stringify(body)
+  // In one order, whatever the caller's.
+  const text = JSON.stringify(body, Object.keys(body).toSorted())
   const key = keyOf(command)!
   const before = known(key)
-  if (before) return replay(before, text, command.key)
+  if (before) return replay(before, text, 'key', command.key)
   const answer = act()
   remember(key, { command: text, answer })
   return answer
 }
 
-function replay(before: Remembered, command: string, key: string): LedgerAnswer {
+function replay(before: Remembered, command: string, field: 'key' | 'id', key: string): LedgerAnswer {
   if (before.command === command) return { ...before.answer, isReplay: true }
-  throw new TollgateError('IDEMPOTENCY_CONFLICT', `key: ${show(key)} was used for another command; use a new key`, { field: 'key' })
+  throw new TollgateError('IDEMPOTENCY_CONFLICT', `${field}: ${show(key)} was used for another command; use a new one`, { field })
 }
 
 function done({ account }: Book, at: number, more: Partial<LedgerAnswer> = {}): LedgerAnswer {
@@ -103,41 +119,28 @@ function denied(book: Book, amount: number, deficit: number, now: number): Ledge
 }
 
 function grant(book: Book, { amount, source, priority = 0, effectiveAt, expiresAt, key, reason, actor }: Grant, now: number): LedgerAnswer {
-  assertAmount(amount, 'amount', 1)
-  if (!Number.isInteger(priority) || Math.abs(priority) > MAX_AMOUNT) throw invalidRequest('priority', `${show(priority)} is not a priority; use an integer, lower ones are spent first`)
-  for (const [field, at] of Object.entries({ effectiveAt, expiresAt })) {
-    if (at !== undefined && !(Number.isInteger(at) && at >= 0 && at <= MAX_AT)) throw invalidRequest(field, `${show(at)} is not an instant; use milliseconds since 1970`)
-  }
-  if (expiresAt !== undefined && expiresAt <= Math.max(now, effectiveAt ?? now)) throw invalidRequest('expiresAt', `${expiresAt} is not after the grant begins, at ${Math.max(now, effectiveAt ?? now)}; use a later instant, or none`)
-  if (book.account.lots.length >= MAX_LOTS) throw invalidRequest('amount', `the account has ${MAX_LOTS} open grants, which is the most; let some be used up first`)
-  if (book.account.granted + amount > Number.MAX_SAFE_INTEGER / 2) throw invalidRequest('amount', 'the account was granted more than can be counted')
-  const lot = addLot(book, { source, amount, priority, effectiveAt: Math.max(now, effectiveAt ?? now), expiresAt: expiresAt ?? null }, now, noteOf({ key, reason, actor }))
+  const { lots, granted } = book.account
+  const beginsAt = Math.max(now, effectiveAt ?? now)
+  if (expiresAt !== undefined && expiresAt <= beginsAt) throw invalidRequest('expiresAt', `${expiresAt} is not after the grant begins, at ${beginsAt}; use a later instant, or none`)
+  if (lots.length >= MAX_LOTS) throw invalidRequest('amount', `the account has ${MAX_LOTS} open grants, which is the most; let some be used up first`)
+  if (granted + amount > Number.MAX_SAFE_INTEGER / 2) throw invalidRequest('amount', 'the account was granted more than can be counted')
+  const lot = addLot(book, { source, amount, priority, effectiveAt: beginsAt, expiresAt: expiresAt ?? null }, now, noteOf({ key, reason, actor }))
   return done(book, now, { lot: lot.id })
 }
 
-function voidLot(book: Book, { lot: id, key, reason, actor }: Void, now: number): LedgerAnswer {
+function voidGrant(book: Book, { lot: id, key, reason, actor }: Void, now: number): LedgerAnswer {
   const { account } = book
-  const lot = account.lots.find((each) => each.id === id)
-  if (!lot) throw new TollgateError('NOT_FOUND', `lot: ${show(id)} is not an open grant of this account; it was used up, expired, or never made`, { field: 'lot' })
-  const gone = lot.left
-  if (lot.isEffective && gone > 0) {
-    lot.left = 0
-    book.write('void', now, -gone, id, noteOf({ key, reason, actor }))
-  }
-  // What is held of it may still be spent; what comes back is gone.
-  lot.expiresAt = Math.min(lot.expiresAt ?? now, now)
-  if (!lot.isEffective) account.lots = account.lots.filter((each) => each !== lot)
-  forgetEmptyLots(account, now)
+  const lot = account.lots.find((each) => each.id === id && each.voidedAt === undefined)
+  if (!lot) throw new TollgateError('NOT_FOUND', `lot: ${show(id)} is not an open grant of this account; it was used up, expired, voided, or never made`, { field: 'lot' })
+  if (lot.isEffective) voidLot(book, lot, now, noteOf({ key, reason, actor }))
+  else account.lots = account.lots.filter((each) => each !== lot)
   return done(book, now, { lot: id })
 }
 
 function hold(book: Book, { id, amount, ttlMs, operation }: Hold, known: Known, now: number): LedgerAnswer {
   const { account } = book
-  assertKey(id, 'id')
-  assertAmount(amount, 'amount', 0)
-  assertTtl(ttlMs)
   const open = account.holds.find((each) => each.id === id)
-  if (open && open.amount === amount) return done(book, now, { reservation: reservationOf(open), isReplay: true })
+  if (open && open.amount === amount && open.operation === (operation ?? null)) return done(book, now, { reservation: reservationOf(open), isReplay: true })
   if (open || known(reservationKey(id))) throw new TollgateError('IDEMPOTENCY_CONFLICT', `id: ${show(id)} was used for another reservation; use a new id`, { field: 'id' })
   const deficit = deficitOf(account, amount)
   if (deficit > 0) return denied(book, amount, deficit, now)
@@ -148,25 +151,21 @@ function hold(book: Book, { id, amount, ttlMs, operation }: Hold, known: Known, 
 }
 
 function deduct(book: Book, { id, amount, operation }: Deduct, known: Known, remember: Remember, now: number): LedgerAnswer {
-  assertKey(id, 'id')
-  assertAmount(amount, 'amount', 0)
   const key = reservationKey(id)
-  const text = `deduct ${amount}`
+  const text = `deduct ${amount} ${operation ?? ''}`
   const before = known(key)
-  if (before) return replay(before, text, id)
+  if (before) return replay(before, text, 'id', id)
   if (book.account.holds.some((each) => each.id === id)) throw new TollgateError('IDEMPOTENCY_CONFLICT', `id: ${show(id)} is an open reservation; commit it instead`, { field: 'id' })
   const deficit = deficitOf(book.account, amount)
   if (deficit > 0) return denied(book, amount, deficit, now)
   const parts = spendFree(book, amount, now, { reservation: id, operation: operation ?? null })
-  forgetEmptyLots(book.account, now)
-  const answer = done(book, now, { reservation: { id, status: 'committed', amount, expiresAt: now, settledAt: now, isLate: false, unpaid: 0 } })
+  const answer = done(book, now, { reservation: { id, status: 'committed', amount, operation: operation ?? null, expiresAt: now, settledAt: now, isLate: false, unpaid: 0 } })
   remember(key, { command: text, answer, parts })
   return answer
 }
 
 function commit(book: Book, command: Commit, known: Known, remember: Remember, now: number): LedgerAnswer {
   const { account } = book
-  if (command.amount !== undefined) assertAmount(command.amount, 'amount', 0)
   const found = findReservation(book, command, known)
   if ('answer' in found) return found.answer
   const { reservation, open } = found
@@ -174,9 +173,8 @@ function commit(book: Book, command: Commit, known: Known, remember: Remember, n
   const held = open ? open.amount : 0
   const extra = allowedExtra(account, Math.max(0, amount - held), command.overage)
   if (extra === undefined) return denied(book, amount - held, deficitOf(account, amount - held), now)
-  const note = { reservation: command.id, operation: open?.operation ?? null }
+  const note = { reservation: command.id, operation: reservation.operation }
   const parts = [...(open ? spendHold(book, open, Math.min(amount, held), now, note) : []), ...(extra > 0 ? spendFree(book, extra, now, note) : [])]
-  forgetEmptyLots(account, now)
   const settled: CreditReservation = { ...reservation, status: 'committed', amount: Math.min(amount, held) + extra, settledAt: now, isLate: !open, unpaid: amount - Math.min(amount, held) - extra }
   const answer = done(book, now, { reservation: settled })
   remember(reservationKey(command.id), { command: textOf(command), answer, parts })
@@ -193,7 +191,6 @@ function release(book: Book, command: Release, known: Known, remember: Remember,
 }
 
 function extend(book: Book, { id, ttlMs }: Extend, known: Known, now: number): LedgerAnswer {
-  assertTtl(ttlMs)
   const open = book.account.holds.find((each) => each.id === id)
   if (open) {
     open.expiresAt = Math.max(open.expiresAt, now + ttlMs)
@@ -206,24 +203,24 @@ function extend(book: Book, { id, ttlMs }: Extend, known: Known, now: number): L
 }
 
 function refund(book: Book, { id, amount, key, reason, actor }: Refund, known: Known, remember: Remember, now: number): LedgerAnswer {
-  if (amount !== undefined) assertAmount(amount, 'amount', 1)
   const before = known(reservationKey(id))
+  if (!before && book.account.holds.some((each) => each.id === id)) throw invalidRequest('id', `${show(id)} is still open; release it, or commit what was used`)
   if (!before) throw unknownReservation(id)
   if (!before.parts) throw invalidRequest('id', `${show(id)} has spent nothing; only what was committed can be refunded`)
   const parts = before.parts.map((part) => ({ ...part }))
   const left = parts.reduce((sum, part) => sum + part.amount, 0)
   const returned = amount ?? left
   if (returned > left) throw invalidRequest('amount', `${returned} is more than the ${left} that are left to refund; use at most that`)
-  giveBack(book, parts, returned, now, { reservation: id, ...noteOf({ key, reason, actor }) })
+  const reservation = before.answer.reservation!
+  giveBack(book, parts, returned, now, { reservation: id, operation: reservation.operation, ...noteOf({ key, reason, actor }) })
   remember(reservationKey(id), { ...before, parts, refunded: (before.refunded ?? 0) + returned })
-  return done(book, now, { refunded: returned, reservation: before.answer.reservation! })
+  return done(book, now, { refunded: returned, reservation })
 }
 
 type Found = { readonly answer: LedgerAnswer } | { readonly reservation: CreditReservation; readonly open: OpenHold | undefined }
 
 /** What a commit or release is about, or its answer when it was given before. */
 function findReservation({ account }: Book, command: Commit | Release, known: Known): Found {
-  assertKey(command.id, 'id')
   const open = account.holds.find(({ id }) => id === command.id)
   if (open) return { open, reservation: reservationOf(open) }
   const before = known(reservationKey(command.id))
@@ -236,26 +233,28 @@ function findReservation({ account }: Book, command: Commit | Release, known: Kn
 
 const textOf = (command: Commit | Release): string => (command.kind === 'commit' ? `commit ${command.amount ?? ''}` : 'release')
 
-function reservationOf({ id, amount, expiresAt }: OpenHold): CreditReservation {
-  return { id, status: 'open', amount, expiresAt, settledAt: null, isLate: false, unpaid: 0 }
+function reservationOf({ id, amount, operation, expiresAt }: OpenHold): CreditReservation {
+  return { id, status: 'open', amount, operation, expiresAt, settledAt: null, isLate: false, unpaid: 0 }
 }
 
 function rememberedExpiry(hold: OpenHold, account: Account, now: number): Remembered {
   return { command: 'expiry', answer: { ok: true, at: now, balance: balanceOf(account), deficit: 0, reservation: { ...reservationOf(hold), status: 'expired' } } }
 }
 
-/** The plan's lot of the running period, while its allowance is used beyond the `softLimit`. */
-function nearLot({ lots, allowance }: Account): number | undefined {
-  if (!allowance || allowance.softLimit === null) return undefined
-  const lot = lots.find((each) => each.source === 'plan' && each.plan === allowance.plan && each.expiresAt === allowance.nextAt)
-  return lot && lot.amount - lot.left >= Math.ceil(lot.amount * allowance.softLimit) ? lot.id : undefined
+function isSpending({ kind }: LedgerCommand): boolean {
+  return kind === 'hold' || kind === 'deduct' || kind === 'commit'
 }
 
-/** Whether the warning of this period is due, which is then given. */
+/** Whether the period's warning is due, which is then given. */
 function warn(account: Account): boolean {
-  const lot = account.lots.find(({ id }) => id === nearLot(account))
-  if (!lot || lot.isWarned) return false
-  lot.isWarned = true
+  const { allowance } = account
+  if (!allowance || allowance.softLimit === null || allowance.nextAt === null) return false
+  const lots = lotsOfPeriod(account, allowance.nextAt).filter(({ voidedAt }) => voidedAt === undefined)
+  const granted = lots.reduce((sum, { amount }) => sum + amount, 0)
+  const used = lots.reduce((sum, { amount, left }) => sum + amount - left, 0)
+  // Divided, as 0.07 × 100 is more than 7.
+  if (granted === 0 || used / granted < allowance.softLimit || lots.some(({ isWarned }) => isWarned)) return false
+  for (const lot of lots) lot.isWarned = true
   return true
 }
 
@@ -265,27 +264,10 @@ function deficitOf(account: Account, amount: number): number {
 
 const noteOf = ({ key, reason, actor }: { key: string; reason?: string | undefined; actor?: string | undefined }) => ({ key, reason: reason ?? null, actor: actor ?? null })
 
-/** The year 2255: later instants are mistakes, and calendars end. */
-const MAX_AT = 9e12
 /** Lots and holds live in the account's row; more would make every command slow. */
 const MAX_LOTS = 1000
 const MAX_HOLDS = 1000
 
-function assertAmount(value: unknown, field: string, min: number): void {
-  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= MAX_AMOUNT) return
-  throw invalidRequest(field, `${show(value)} is out of range; use an integer from ${min} to ${MAX_AMOUNT}`)
-}
-
-function assertTtl(value: unknown): void {
-  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= MAX_TTL_MS) return
-  throw invalidRequest('ttlMs', `${show(value)} is out of range; use an integer from 1 to ${MAX_TTL_MS}`)
-}
-
-function assertKey(value: unknown, field: string): void {
-  if (typeof value === 'string' && value.length > 0 && value.length <= 256) return
-  throw invalidRequest(field, `${show(value)} is not a key; use 1 to 256 characters`)
-}
-
 function unknownReservation(id: string): TollgateError {
-  return new TollgateError('UNKNOWN_RESERVATION', `id: ${show(id)} is not a reservation of this account, or it ended more than a day ago`, { field: 'id' })
+  return new TollgateError('UNKNOWN_RESERVATION', `id: ${show(id)} is not a reservation of this account, or it ended days ago`, { field: 'id' })
 }

@@ -3,8 +3,9 @@ import { type Account, dueAt, newAccount } from './account.ts'
 import type { LedgerAnswer, LedgerCommand, Remembered } from './commands.ts'
 import type { Entry } from './entries.ts'
 import type { BalanceNow, EntryList, EntryPage, Ledger } from './ledger.ts'
-import { runCommand } from './machine.ts'
-import { balanceNow, listOf, opensAccount, validPage } from './reading.ts'
+import { assertCommand, assertInstant, assertSubject } from './input.ts'
+import { forgetAt, runCommand } from './machine.ts'
+import { balanceNow, listOf, opensAccount, validLimit, validPage } from './reading.ts'
 import { verifyAccount } from './verify.ts'
 
 interface Kept {
@@ -18,62 +19,86 @@ export class MemoryLedger implements Ledger {
   readonly name = 'memory'
   readonly #clock: Pick<Clock, 'now'>
   readonly #accounts = new Map<string, Kept>()
-  #erased = 0
+  /** Of erased subjects. */
+  readonly #nameless: Kept[] = []
 
   constructor(clock: Pick<Clock, 'now'> = { now: Date.now }) {
     this.#clock = clock
   }
 
   async run(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
+    assertSubject(subject)
+    assertCommand(command)
+    const now = this.#clock.now()
     const kept = this.#accounts.get(subject) ?? { account: newAccount(), entries: [], remembered: new Map<string, Remembered>() }
-    const { answer, entries, remember } = runCommand(kept.account, command, (key) => kept.remembered.get(key), this.#clock.now())
-    kept.entries.push(...entries)
+    const { answer, entries, remember } = runCommand(kept.account, command, (key) => kept.remembered.get(key), now)
+    for (const entry of entries) kept.entries.push(entry)
     for (const [key, value] of remember) kept.remembered.set(key, structuredClone(value))
+    forgetSome(kept.remembered, now)
     if ('error' in answer) throw answer.error
     if (opensAccount(command)) this.#accounts.set(subject, kept)
     return structuredClone(answer.value)
   }
 
   async balance(subject: string, amount?: number): Promise<BalanceNow> {
+    assertSubject(subject)
     return balanceNow(structuredClone(this.#accounts.get(subject)?.account ?? newAccount()), this.#clock.now(), amount)
   }
 
   async entries(subject: string, page: EntryPage = {}): Promise<EntryList> {
+    assertSubject(subject)
     const { before, limit } = validPage(page)
     await this.#touch(subject)
     const entries = this.#accounts.get(subject)?.entries ?? []
-    return listOf(entries.filter(({ seq }) => seq < before).toReversed().slice(0, limit + 1), limit)
+    return listOf(structuredClone(entries.filter(({ seq }) => seq < before).slice(-limit - 1).toReversed()), limit)
   }
 
   async balanceAt(subject: string, at: number): Promise<number> {
+    assertSubject(subject)
+    assertInstant(at, 'at')
     await this.#touch(subject)
     return this.#accounts.get(subject)?.entries.findLast((entry) => entry.at <= at)?.balanceAfter ?? 0
   }
 
   async runDue(limit: number): Promise<number> {
+    const most = validLimit(limit)
     const now = this.#clock.now()
-    const due = [...this.#accounts].filter(([, { account }]) => (dueAt(account) ?? Infinity) <= now).slice(0, limit)
+    const due = [...this.#accounts].filter(([, { account }]) => (dueAt(account) ?? Infinity) <= now).slice(0, most)
     for (const [subject] of due) await this.#touch(subject)
     return due.length
   }
 
   async verify(subject: string | null): Promise<string[]> {
-    const all = [...this.#accounts].filter(([name]) => subject === null || name === subject)
-    return all.flatMap(([name, { account, entries }]) => verifyAccount(name, account, entries))
+    if (subject !== null) assertSubject(subject)
+    const named = [...this.#accounts].filter(([name]) => subject === null || name === subject)
+    const nameless = subject === null ? this.#nameless.map((kept, i) => [`erased ${i + 1}`, kept] as const) : []
+    return [...named, ...nameless].flatMap(([name, { account, entries }]) => verifyAccount(name, account, entries))
   }
 
   async erase(subject: string): Promise<void> {
+    assertSubject(subject)
     const kept = this.#accounts.get(subject)
     if (!kept) return
     for (const entry of kept.entries) Object.assign(entry, { key: null, reason: null, actor: null })
     kept.remembered.clear()
     this.#accounts.delete(subject)
-    this.#accounts.set(`\0${++this.#erased}`, kept)
+    this.#nameless.push(kept)
   }
 
   async close(): Promise<void> {}
 
   async #touch(subject: string): Promise<void> {
     if (this.#accounts.has(subject)) await this.run(subject, { kind: 'touch' })
+  }
+}
+
+/** So that they do not pile up: each call looks at two, in turn. */
+function forgetSome(remembered: Map<string, Remembered>, now: number): void {
+  const all = remembered.entries()
+  for (const { value } of [all.next(), all.next()]) {
+    if (!value) return
+    const [key, answered] = value
+    remembered.delete(key)
+    if (now < forgetAt(key, answered)) remembered.set(key, answered)
   }
 }

@@ -1,3 +1,4 @@
+import { assertInteger, MAX_AMOUNT } from '../compile/request.ts'
 import { invalidRequest, show } from '../errors/index.ts'
 import { type Account, balanceOf } from './account.ts'
 import { advance } from './advance.ts'
@@ -14,6 +15,7 @@ export function opensAccount(command: LedgerCommand): boolean {
 
 /** How an account stands at `now`, when nobody looked since. */
 export function balanceNow(account: Account, now: number, amount: number | undefined): BalanceNow {
+  if (amount !== undefined) assertInteger(amount, 'amount', 0, MAX_AMOUNT)
   advance(new Book(account), now)
   const balance = balanceOf(account)
   const isMissing = amount !== undefined && balance.available < amount
@@ -25,6 +27,12 @@ export function validPage({ before = Number.MAX_SAFE_INTEGER, limit = 100 }: Ent
   if (!(Number.isSafeInteger(before) && before >= 1)) throw invalidRequest('before', `${show(before)} is not the number of an entry; use the \`next\` of the page before`)
   if (!(Number.isInteger(limit) && limit >= 1 && limit <= 1000)) throw invalidRequest('limit', `${show(limit)} is out of range; use an integer from 1 to 1000`)
   return { before, limit }
+}
+
+/** @throws INVALID_REQUEST */
+export function validLimit(limit: number): number {
+  if (!(Number.isInteger(limit) && limit >= 1)) throw invalidRequest('limit', `${show(limit)} is not a number of accounts; use an integer of 1 or more`)
+  return limit
 }
 
 /** A page out of up to `limit + 1` entries, the newest first. */

@@ -1,21 +1,7 @@
-import { type Account, balanceOf, burnOrder, type Hold, type Lot, type Part } from './account.ts'
-import { forgetEmptyLots, lotOf, putBack } from './advance.ts'
+import { type Account, balanceOf, type Hold, type Lot, type LotFacts } from './account.ts'
 import type { Overage, Remembered } from './commands.ts'
 import type { Book, EntryNote } from './entries.ts'
-
-/** Takes up to `amount` out of the lots in burn-down order; returns what came from which. */
-export function take({ lots }: Account, amount: number): Part[] {
-  const parts: Part[] = []
-  let missing = amount
-  for (const lot of lots.filter(({ left, isEffective }) => isEffective && left > 0).toSorted(burnOrder)) {
-    if (missing === 0) break
-    const part = Math.min(lot.left, missing)
-    lot.left -= part
-    missing -= part
-    parts.push([lot.id, part])
-  }
-  return parts
-}
+import { lotOf, putBack, take } from './lots.ts'
 
 type Spent = NonNullable<Remembered['parts']>
 
@@ -36,12 +22,13 @@ export function spendHold(book: Book, hold: Hold, amount: number, at: number, no
 }
 
 /** Spends `amount` out of the lots, and as a debt what they do not have. */
-export function spendFree(book: Book, amount: number, at: number, note: EntryNote): Spent {
-  const parts = take(book.account, amount)
-  const spent = parts.map(([id, part]) => spendPart(book, lotOf(book.account, id), part, at, note))
-  const owed = amount - sumOf(parts)
+export function spendFree(book: Book, amount: number, at: number, note: EntryNote & { reservation: string }): Spent {
+  const { account } = book
+  const parts = take(account, amount)
+  const spent = parts.map(([id, part]) => spendPart(book, lotOf(account, id), part, at, note))
+  const owed = amount - parts.reduce((sum, [, part]) => sum + part, 0)
   if (owed === 0) return spent
-  book.account.debt += owed
+  account.debts.push({ reservation: note.reservation, at, owed, paid: [] })
   book.write('spend', at, -owed, null, note)
   return [...spent, { lot: null, amount: owed }]
 }
@@ -52,51 +39,55 @@ function spendPart(book: Book, lot: Lot, amount: number, at: number, note: Entry
   return { lot: facts, amount }
 }
 
-/** Gives back up to `amount` of what was spent, the last part first; to a lot that is gone only if it would be alive. */
-export function giveBack(book: Book, parts: Spent, amount: number, at: number, note: EntryNote): void {
-  const { account } = book
+/** Gives back up to `amount` of what was spent, the last part first, each to where it came from. */
+export function giveBack(book: Book, parts: Spent, amount: number, at: number, note: EntryNote & { reservation: string }): void {
   let left = amount
   for (const part of parts.toReversed()) {
     const returned = Math.min(part.amount, left)
     if (returned === 0) continue
     left -= returned
     part.amount -= returned
-    const lot = part.lot
-    book.write('refund', at, returned, lot ? lot.id : null, note)
-    if (lot) putBack(book, account.lots.find(({ id }) => id === lot.id) ?? revived(account, lot), returned, at, note)
-    else payBack(book, returned, at)
+    if (part.lot) returnTo(book, part.lot, returned, at, note)
+    else forgive(book, returned, at, note)
   }
-  forgetEmptyLots(account, at)
 }
 
-function revived(account: Account, facts: Omit<Lot, 'left'>): Lot {
-  const lot = { ...facts, left: 0 }
-  account.lots.push(lot)
-  return lot
-}
-
-/** A debt that was paid meanwhile took from lots that nobody knows any more: what comes back then is a lot of its own. */
-function payBack(book: Book, amount: number, at: number): void {
+/** To a lot that is gone because it was used up, too; not to one that has expired. */
+function returnTo(book: Book, facts: LotFacts, amount: number, at: number, note: EntryNote): void {
   const { account } = book
-  const owed = Math.min(account.debt, amount)
-  const paid = amount - owed
-  account.debt -= owed
-  if (paid === 0) return
-  const id = account.nextLot++
-  account.lots.push({ id, source: 'admin', amount: paid, left: paid, priority: 0, effectiveAt: at, expiresAt: null, isEffective: true })
-  book.write('repay', at, paid, id)
-  book.write('repay', at, -paid, null)
+  let lot = account.lots.find(({ id }) => id === facts.id)
+  if (!lot) account.lots.push((lot = { ...facts, left: 0 }))
+  book.write('refund', at, amount, lot.id, note)
+  putBack(book, lot, amount, at, note)
+}
+
+/** Of a debt, first what is still owed; the rest goes to the lots that paid it. */
+function forgive(book: Book, amount: number, at: number, note: EntryNote & { reservation: string }): void {
+  const debt = book.account.debts.findLast(({ reservation }) => reservation === note.reservation)
+  const forgiven = Math.min(debt?.owed ?? 0, amount)
+  let left = amount - forgiven
+  if (forgiven > 0) {
+    debt!.owed -= forgiven
+    book.write('refund', at, forgiven, null, note)
+  }
+  for (const part of debt?.paid.toReversed() ?? []) {
+    const returned = Math.min(part.amount, left)
+    if (returned === 0) continue
+    left -= returned
+    part.amount -= returned
+    returnTo(book, part.lot, returned, at, note)
+  }
+  // Only where the clock was days ahead, so that the debt is forgotten and its reservation is not.
+  if (left === 0) return
+  book.write('refund', at, left, null, note)
+  book.write('expire', at, -left, null, note)
 }
 
 /** How much of `extra`, beyond a hold, may be spent; `undefined` when the policy refuses all of it. */
 export function allowedExtra(account: Account, extra: number, overage: Overage): number | undefined {
   const { available } = balanceOf(account)
-  if (extra <= available) return extra
+  if (extra <= Math.max(0, available)) return extra
   if (overage.policy === 'deny') return undefined
   const floor = overage.policy === 'overdraft' ? overage.floor : 0
   return Math.min(extra, Math.max(0, available - floor))
-}
-
-export function sumOf(parts: readonly Part[]): number {
-  return parts.reduce((sum, [, amount]) => sum + amount, 0)
 }

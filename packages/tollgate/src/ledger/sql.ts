@@ -7,8 +7,9 @@ import { type Account, dueAt, newAccount } from './account.ts'
 import type { LedgerAnswer, LedgerCommand, Remembered } from './commands.ts'
 import type { Entry } from './entries.ts'
 import type { BalanceNow, EntryList, EntryPage, Ledger } from './ledger.ts'
+import { assertCommand, assertInstant, assertSubject } from './input.ts'
 import { keyOf, otherKeyOf, runCommand } from './machine.ts'
-import { balanceNow, listOf, opensAccount, validPage } from './reading.ts'
+import { balanceNow, listOf, opensAccount, validLimit, validPage } from './reading.ts'
 import { type Changes, LedgerTables } from './tables.ts'
 import { verifyAccount } from './verify.ts'
 
@@ -52,6 +53,8 @@ export class SqlLedger implements Ledger {
   }
 
   async run(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
+    assertSubject(subject)
+    assertCommand(command)
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#batches.submit({ subject, command, isRetry: attempt > 1 })
@@ -67,6 +70,8 @@ export class SqlLedger implements Ledger {
    * account stays locked until then, so ask late in your transaction and end it soon. After an error, roll it back.
    */
   async runIn(tx: Transaction, subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
+    assertSubject(subject)
+    assertCommand(command)
     const { answers, changes } = await this.#decide(tx, [{ subject, command, isRetry: false }])
     await Promise.all(this.#tables.save(tx, changes))
     const answer = answers[0]!
@@ -75,34 +80,40 @@ export class SqlLedger implements Ledger {
   }
 
   async balance(subject: string, amount?: number): Promise<BalanceNow> {
+    assertSubject(subject)
     const { account, now } = await this.#read(subject)
     return balanceNow(account, now, amount)
   }
 
   async entries(subject: string, page: EntryPage = {}): Promise<EntryList> {
+    assertSubject(subject)
     const { before, limit } = validPage(page)
     await this.#touch(subject)
     return listOf(await this.#tables.entries(this.#database, subject, before, limit + 1), limit)
   }
 
   async balanceAt(subject: string, at: number): Promise<number> {
+    assertSubject(subject)
+    assertInstant(at, 'at')
     await this.#touch(subject)
     return this.#tables.balanceAt(this.#database, subject, at)
   }
 
   async runDue(limit: number): Promise<number> {
-    const subjects = await this.#tables.due(this.#database, this.#clock?.now(), Math.min(limit, DUE_AT_ONCE))
+    const subjects = await this.#tables.due(this.#database, this.#clock?.now(), Math.min(validLimit(limit), DUE_AT_ONCE))
     await Promise.all(subjects.map((subject) => this.run(subject, { kind: 'touch' })))
     return subjects.length
   }
 
   async verify(subject: string | null): Promise<string[]> {
+    if (subject !== null) assertSubject(subject)
     const faults: string[] = []
     for await (const { name, account, entries } of this.#tables.histories(this.#database, subject)) faults.push(...verifyAccount(name, account, entries))
     return faults
   }
 
   async erase(subject: string): Promise<void> {
+    assertSubject(subject)
     await this.#database.transaction((tx) => this.#tables.erase(tx, subject))
   }
 

@@ -26,8 +26,14 @@ export function verifyAccount(name: string, account: Account, entries: readonly 
   expect('spent', account.spent, -sums.spend - sums.refund)
   expect('expired', account.expired, -sums.expire)
   expect('voided', account.voided, -sums.void)
-  for (const [lot, sum] of byLot) expect(lot === null ? 'the debt' : `grant ${lot}`, lot === null ? -account.debt : remainderOf(account, lot), sum)
-  for (const lot of account.lots) if (lot.left < 0 || lot.left > lot.amount) faults.push(`${name}: grant ${lot.id} has ${lot.left} left of ${lot.amount}`)
+  if (account.at < at) faults.push(`${name}: the newest entry is newer than the account`)
+  expect('the debt', -account.debts.reduce((sum, { owed }) => sum + owed, 0), byLot.get(null) ?? 0)
+  const { lots, holds } = account
+  const ids = new Set([...byLot.keys(), ...lots.map(({ id }) => id), ...holds.flatMap(({ parts }) => parts.map(([lot]) => lot))])
+  for (const id of ids) if (id !== null) expect(`grant ${id}`, remainderOf(account, id), byLot.get(id) ?? 0)
+  for (const { id, left, amount } of lots) if (left < 0 || left > amount) faults.push(`${name}: grant ${id} has ${left} left of ${amount}`)
+  for (const { id, amount, parts } of holds) expect(`what reservation ${id} holds`, amount, parts.reduce((sum, [, part]) => sum + part, 0))
+  for (const { reservation, owed } of account.debts) if (owed < 0) faults.push(`${name}: reservation ${reservation} owes ${owed}`)
   return faults
 }
 
