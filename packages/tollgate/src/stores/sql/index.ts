@@ -1,3 +1,4 @@
+export { SqlCounterStore, type SqlCounterStoreOptions } from './counters.ts'
 export type { Database, Dialect, Row, SqlValue, Transaction, TransactionOptions } from './database.ts'
 export { migrate, type Migrated, type MigrateOptions } from './migrate.ts'
 export { SqlReceipts, type SqlReceiptsOptions } from './receipts.ts'
