@@ -11,16 +11,16 @@ import { spawn } from 'node:child_process'
  * @param {import('node:child_process').SpawnOptions} [options]
  */
 export function leash(signal, command, args, options = {}) {
-  const script = `"$@" </dev/null & p=$!; cat >/dev/null; kill -${signal} $p 2>/dev/null; wait $p`
+  const script = `"$@" </dev/null & p=$!; read -r s; kill -"\${s:-${signal}}" $p 2>/dev/null; wait $p`
   const child = spawn('sh', ['-c', script, 'leash', command, ...args.map(String)], { ...options, stdio: ['pipe', 'ignore', 'pipe'] })
   return {
     child,
-    /** Asks the program to end, and resolves when it has. */
-    stop: () =>
+    /** Asks the program to end, or with KILL ends it, and resolves when it has. @param {'KILL'} [instead] */
+    stop: (instead) =>
       new Promise((resolve) => {
         if (child.exitCode !== null) return resolve(undefined)
         child.once('exit', resolve)
-        child.stdin.end()
+        child.stdin.end(instead && `${instead}\n`)
       }),
   }
 }

@@ -15,6 +15,14 @@ it('stops the program and waits for it', async () => {
   expect(await isFree(port)).toBe(true)
 })
 
+it('ends the program at once, whatever it does about signals', async () => {
+  const [port] = await freePorts(1)
+  const { child, stop } = leash('TERM', process.execPath, ['-e', `process.on('SIGTERM', () => {}); ${LISTENER}`, port])
+  await once(child.stderr, 'data')
+  await stop('KILL')
+  expect(await isFree(port)).toBe(true)
+})
+
 it('ends the program when its owner is killed', async () => {
   const [port] = await freePorts(1)
   const owner = `

@@ -5,28 +5,41 @@ import path from 'node:path'
 import { findPostgres } from './find.mjs'
 import { leash } from './leash.mjs'
 import { freePorts } from './ports.mjs'
+import { runningProcesses } from './processes.mjs'
 
 const NOBODY = 65534
+const GONE_TIMEOUT_MS = 10_000
+const SETTINGS = { listen_addresses: '127.0.0.1', unix_socket_directories: '', max_connections: 200, shared_buffers: '32MB' }
+/** Before it repairs, it makes sure that all files are on the disk: one by one takes a second or two, where it can be at once. */
+const DURABLE = process.platform === 'linux' ? { recovery_init_sync_method: 'syncfs' } : {}
 /** What makes commits durable costs most of the time of a test, and its data folder is thrown away. */
-const SETTINGS = { listen_addresses: '127.0.0.1', unix_socket_directories: '', fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: 200, shared_buffers: '32MB' }
+const FORGETFUL = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
 /**
- * A PostgreSQL of our own on a free port, with a data folder of its own. `restart` keeps both.
- * @returns {Promise<{ url: string, restart(): Promise<void>, stop(): Promise<void> }>}
+ * A PostgreSQL of our own on a free port, with a data folder of its own; starting again keeps both.
+ * @param {{ isDurable?: boolean }} [options] `isDurable`: commits survive `kill`
+ * @returns {Promise<import('./postgres.d.mts').PostgresServer>}
  */
-export async function startPostgres() {
+export async function startPostgres({ isDurable = false } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tollgate-postgres-'))
   const remove = () => fs.rmSync(folder, { recursive: true, force: true })
   try {
     const [native, options] = prepare(folder)
     const data = makeData(folder, native, options)
     const [port] = await freePorts(1)
-    const start = () => run(native, data, port, options)
+    const start = () => run(native, data, port, { ...SETTINGS, ...(isDurable ? DURABLE : FORGETFUL) }, options)
     let server = await start()
     return {
       url: `postgres://postgres@127.0.0.1:${port}/postgres`,
       restart: async () => {
         await server.stop()
+        server = await start()
+      },
+      kill: async () => {
+        await killAll(data)
+        await server.stop()
+      },
+      start: async () => {
         server = await start()
       },
       stop: async () => {
@@ -63,8 +76,8 @@ function makeData(folder, native, options) {
   return data
 }
 
-async function run(native, data, port, options) {
-  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+async function run(native, data, port, values, options) {
+  const settings = Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   // SIGTERM would wait for clients to leave.
   const server = leash('INT', path.join(native, 'bin/postgres'), ['-D', data, '-p', port, ...settings], options)
   let log = ''
@@ -79,4 +92,20 @@ async function run(native, data, port, options) {
     server.child.once('exit', (code) => reject(new Error(`postgres ended with ${code}:\n${log}`)))
   })
   return server
+}
+
+/**
+ * The server and all its processes at once, as the kernel would. It is stopped first, so that no process of it is born
+ * between counting and killing; one that was left would finish its commit, and the next server would refuse the folder.
+ */
+async function killAll(data) {
+  const server = Number(fs.readFileSync(path.join(data, 'postmaster.pid'), 'utf8').split('\n', 1)[0])
+  process.kill(server, 'SIGSTOP')
+  const pids = [server, ...runningProcesses().flatMap(({ pid, parent }) => (parent === server ? [pid] : []))]
+  for (const pid of pids) process.kill(pid, 'SIGKILL')
+  const left = () => runningProcesses().filter(({ pid }) => pids.includes(pid))
+  for (const deadline = Date.now() + GONE_TIMEOUT_MS; left().length > 0; ) {
+    if (Date.now() > deadline) throw new Error(`processes of PostgreSQL outlive it: ${pids.join(', ')}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
 }
