@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { allowOnly, cooldown, duplicates, quota, slidingWindow, tokenBucket } from '../define/limits.ts'
 import { Catalog } from './catalog.ts'
 
@@ -15,7 +15,11 @@ const worlds = {
 const chat = { name: 'chat', plans: { free: { rank: 0, limits: { models: allowOnly({ model: ['a'] }), daily: quota({ limit: 10, every: 'day' }), spam: duplicates({ limit: 1, window: '1h' }) } }, gold: { rank: 9, limits: {} } } }
 
 describe('a catalog of one unnamed set', () => {
-  const catalog = new Catalog([{ ...worlds, name: 'default' }], true)
+  // For each test, because mutation testing runs only what a test runs itself.
+  let catalog: Catalog
+  beforeEach(() => {
+    catalog = new Catalog([{ ...worlds, name: 'default' }], true)
+  })
 
   it('calls its plans by their own names, in order of definition', () => {
     expect(catalog.programs.map(({ id, set, name }) => [id, set, name])).toEqual([['premium', 'default', 'premium'], ['free', 'default', 'free'], ['plus', 'default', 'plus']])
@@ -35,13 +39,17 @@ describe('a catalog of one unnamed set', () => {
 })
 
 describe('a catalog of several sets', () => {
-  const catalog = new Catalog([worlds, chat], false)
+  let catalog: Catalog
+  beforeEach(() => {
+    catalog = new Catalog([worlds, chat], false)
+  })
 
   it('finds plans by full name, and by a short one that only one set uses', () => {
     expect(catalog.find('worlds/free').set).toBe('worlds')
     expect(catalog.find('chat/free').id).toBe('chat/free')
     expect(catalog.find('gold').id).toBe('chat/gold')
     expect(() => catalog.find('free')).toThrow("plan: 'free' is in several plan sets; use the full name: worlds/free, chat/free")
+    expect(() => catalog.find('free')).toThrow(expect.objectContaining({ code: 'UNKNOWN_PLAN', field: 'plan' }))
     expect(() => catalog.find('god')).toThrow(/'god' is not a plan; .*gold/)
     expect(() => catalog.find('__proto__')).toThrow(expect.objectContaining({ code: 'UNKNOWN_PLAN', field: 'plan' }))
   })
@@ -91,6 +99,21 @@ describe('the vocabulary of a set', () => {
     expect(vocabulary.costs.size).toBe(0)
   })
 
+  it.each([
+    ['what an operation costs', { chat: { credits: 3 }, look: {} }, undefined, true],
+    ['what one plan grants', {}, { grant: 100, every: 'month' }, true],
+    ['nothing, where all is free', { chat: { credits: 0 }, look: {} }, undefined, false],
+    ['nothing, where there are no operations', undefined, undefined, false],
+  ] as const)('has credits for %s', (_, operations, credits, has) => {
+    const plans = { free: { rank: 0, limits: {} }, plus: { rank: 1, limits: {}, ...(credits && { credits }) } }
+    expect(new Catalog([{ name: 'a', plans, ...(operations && { operations }) }], true).meters.has('credits')).toBe(has)
+  })
+
+  it('has the operation of requests that do not say, any where none is declared', () => {
+    const { programs } = new Catalog([{ ...worlds, defaultOperation: 'chat' }, { ...chat, defaultOperation: 'anything' }], false)
+    expect(programs.map(({ vocabulary }) => vocabulary.defaultOperation)).toEqual(['chat', 'chat', 'chat', 'anything', 'anything'])
+  })
+
   it('the engine knows the meters of all sets', () => {
     expect([...new Catalog([chat, worlds], false).meters]).toEqual(['requests', 'tokens', 'credits'])
   })
@@ -99,6 +122,7 @@ describe('the vocabulary of a set', () => {
 describe('what a catalog refuses', () => {
   it.each([
     ['no sets', [], 'planSets: there is none; give at least one plan set'],
+    ['a default operation that is none', [{ ...worlds, defaultOperation: 'chit' }], "defaultOperation: 'chit' is not declared; did you mean 'chat'?"],
     ['one name twice', [worlds, { ...chat, name: 'worlds' }], "planSets: 'worlds' is used twice; give each plan set a name of its own"],
   ] as const)('%s', (_, sets, message) => {
     expect(() => new Catalog(sets, false)).toThrow(message)

@@ -114,11 +114,14 @@ describe('amounts', () => {
     ['times their weight', limit.fixedWindow({ limit: 9, window: '1m', weight: 5 }), {}, 5],
     ['another meter counts what the request says', tokens, { amounts: { tokens: 7 } }, 21],
     ['and nothing when it does not', tokens, {}, 0],
+    ['so do a sliding window', limit.slidingWindow({ limit: 9, window: '1m' }), { amounts: { requests: 4 } }, 4],
+    ['and a token bucket', limit.tokenBucket({ capacity: 9, refill: 1, every: '1s', meter: 'tokens' }), { amounts: { tokens: 4 } }, 4],
     ['a cooldown counts what happens', limit.cooldown({ wait: '1s' }), { amounts: { requests: 4 } }, 1],
     ['so does concurrency', limit.concurrency({ limit: 5 }), { amounts: { requests: 4 } }, 1],
     ['and capacity', limit.capacity({ limit: 5 }), { amounts: { requests: 4 } }, 1],
     ['and a text', limit.duplicates({ limit: 5, window: '1m' }), { amounts: { requests: 4 }, content: 'x' }, 1],
     ['the largest', tokens, { amounts: { tokens: 715_827_882 } }, 2_147_483_646],
+    ['the largest of all', limit.quota({ limit: 1, every: 'day' }), { amounts: { requests: 2 ** 31 - 1 } }, 2 ** 31 - 1],
   ])('%s', (_, definition, request, amount) => {
     expect(one(definition, request).amount).toBe(amount)
   })
@@ -131,7 +134,9 @@ describe('amounts', () => {
     const agents = limit.capacity({ limit: 3 })
     expect(one(agents, { current: { it: 2 } })).toMatchObject({ kind: CellKind.stated, stated: 2, max: 3, amount: 1 })
     expect(one(agents, { current: { it: 0 } })).toMatchObject({ kind: CellKind.stated, stated: 0 })
+    expect(one(agents, { current: { it: 2 ** 31 - 1 } })).toMatchObject({ kind: CellKind.stated, stated: 2 ** 31 - 1 })
     expect(one(agents, { current: {} })).toMatchObject({ kind: CellKind.capacity })
+    expect(one(limit.quota({ limit: 3, every: 'day' }), { current: { it: 2 } })).toMatchObject({ kind: CellKind.quota, stated: 0 })
     for (const current of [-1, 1.5, 2 ** 31, Number.NaN, '2']) expect(() => one(agents, { current: { it: current as number } })).toThrow(/^current\.it: .* is out of range; use an integer from 0 to 2147483647$/)
   })
 })
@@ -142,6 +147,7 @@ describe('a subject\'s own limits', () => {
     expect(one(limit.quota({ limit: 5, every: 'day' }), {}, { overrides: { it: 0 } }).max).toBe(0)
     expect(one(limit.quota({ limit: 5, every: 'day' }), {}, { overrides: { other: 50 } }).max).toBe(5)
     expect(one(limit.fixedWindow({ limit: 5, window: '1m' }), {}, { overrides: { it: Infinity } })).toMatchObject({ kind: CellKind.stated, max: Infinity })
+    expect(one(limit.slidingWindow({ limit: 5, window: '1m' }), {}, { overrides: { it: Infinity } })).toMatchObject({ kind: CellKind.stated, max: Infinity })
     expect(one(limit.fixedWindow({ limit: Infinity, window: '1m' }), {}, { overrides: { it: 5 } })).toMatchObject({ kind: CellKind.fixedWindow, max: 5 })
   })
 
@@ -149,6 +155,7 @@ describe('a subject\'s own limits', () => {
     const largest = 2 ** 31 - 1
     expect(one(limit.slidingWindow({ limit: 5, window: '1m', exact: true }), {}, { overrides: { it: largest } }).max).toBe(10_000)
     expect(one(limit.slidingWindow({ limit: 5, window: '365d' }), {}, { overrides: { it: largest } }).max).toBe(Math.floor((2 ** 53 - 1) / (365 * DAY_MS)))
+    expect(one(limit.tokenBucket({ capacity: 5, refill: 1, every: '365d' }), {}, { overrides: { it: largest } }).max).toBe(Math.floor((2 ** 53 - 1) / (365 * DAY_MS)))
     expect(one(limit.fixedWindow({ limit: 5, window: '365d' }), {}, { overrides: { it: largest } }).max).toBe(largest)
   })
 
@@ -185,7 +192,8 @@ describe('partitions', () => {
   })
 
   it('need a value, and the error says which', () => {
-    expect(() => one(per('world', 'operation'), { dimensions: { world: 'w1' } })).toThrow("operation: limit 'it' is counted per 'operation', and the request does not say which")
+    expect(() => one(per('world', 'operation'), { dimensions: { world: 'w1' } })).toThrow(/^operation: limit 'it' is counted per 'operation', and the request does not say which$/)
+    expect(() => one(per('operation'))).toThrow(expect.objectContaining({ code: 'MISSING_DIMENSION', field: 'operation' }))
     expect(() => one(per('world'), {})).toThrow(expect.objectContaining({ code: 'MISSING_DIMENSION', field: 'dimensions.world' }))
   })
 })

@@ -58,6 +58,8 @@ describe('holds', () => {
     expect(holds).toEqual(holdsOf())
     extendHolds(holds, 52, 1050, 1101)
     expect([heldOf(holds, 1, 0, 1100), heldOf(holds, 2, 0, 1100), heldOf(holds, 1, 0, 1101)]).toEqual([10, 11, 7])
+    extendHolds(holds, 52, 1050, 9000)
+    expect([heldOf(holds, 1, 0, 1300), heldOf(holds, 1, 100, 1400), heldOf(holds, 2, 0, 1300)]).toEqual([3, 0, 11])
     expect([isHeldAhead(holds, 2, 1049), isHeldAhead(holds, 2, 1050)]).toEqual([true, false])
   })
 

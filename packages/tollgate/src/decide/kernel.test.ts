@@ -376,16 +376,19 @@ describe('a cell in the future', () => {
     ['capacity', capacity(), [1000, 2], 950, [950, 2]],
     ['anchor: its last use', anchor(), [900, 1000], 950, [900, 950]],
     ['log', slidingLog(), [900, 1, 960, 2, 980, 3, 999, 4], 950, [900, 1, 950, 2, 950, 3, 950, 4]],
+    ['log, all of it', slidingLog(), [960, 2, 999, 4], 950, [950, 2, 950, 4]],
     ['log, of which some had left', slidingLog(), [890, 1, 899, 2, 900, 3, 999, 4], 895, [-Infinity, 1, -Infinity, 2, 895, 3, 895, 4]],
     ['log, of which the oldest was just leaving', slidingLog(), [899, 2, 999, 4], 898, [-Infinity, 2, 898, 4]],
     ['quota of the next period', quota(), [2000, 4], 1500, [2000, 4]],
     ['quota of a period after that', quota(), [2501, 4], 1500, [1000, 4]],
     ['quota exactly a period ahead', quota(), [2500, 4], 1500, [2500, 4]],
   ] as const)('%s', (_, c, words, now, expected) => {
-    const cell = { w: Float64Array.from(words), at: 0, length: words.length, id: 1 }
+    // The cells beside it are repaired when they are asked for.
+    const beside = [9999, 5]
+    const cell = { w: Float64Array.from([...beside, ...words, ...beside]), at: 2, length: words.length, id: 1 }
     expect(isAhead(c, cell, [], now)).toBe(true)
     repair(c, cell, [], now)
-    expect([...cell.w]).toEqual(expected)
+    expect([...cell.w]).toEqual([...beside, ...expected, ...beside])
   })
 
   it('is none when its newest instant is now', () => {

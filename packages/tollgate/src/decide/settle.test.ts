@@ -17,12 +17,13 @@ const capacity = make(CellKind.capacity, { max: 3 })
 const stated = make(CellKind.stated, { max: 3 })
 const anchor = make(CellKind.anchor, { amount: 0 })
 
-/** The words that something leaves of these. */
-function left(words: readonly number[], change: (cell: OneCell['cell']) => void): number[] {
-  const cell = { w: Float64Array.from([77, ...words, 88]), at: 1, length: words.length, id: 0 }
+/** The words that something leaves of these; and of the cells beside them, which have changed at `besideAt`, all. */
+function left(words: readonly number[], change: (cell: OneCell['cell']) => void, besideAt = 77): number[] {
+  const beside = [besideAt, 88]
+  const cell = { w: Float64Array.from([...beside, ...words, ...beside]), at: 2, length: words.length, id: 0 }
   change(cell)
-  expect([cell.w[0], cell.w.at(-1)]).toEqual([77, 88])
-  return [...cell.w.subarray(1, -1)]
+  expect([...cell.w.subarray(0, 2), ...cell.w.subarray(-2)]).toEqual([...beside, ...beside])
+  return [...cell.w.subarray(2, -2)]
 }
 
 describe('a commit', () => {
@@ -96,6 +97,6 @@ describe('an undo', () => {
     ['stated: nothing', stated(), [], 1500, []],
     ['anchor: nothing, a first use it was', anchor(), [1500], 1500, [1500]],
   ] as const)('%s', (_, c, words, chargedAt, expected) => {
-    expect(left(words, (cell) => undoCharge(c, cell, chargedAt))).toEqual(expected)
+    expect(left(words, (cell) => undoCharge(c, cell, chargedAt), chargedAt)).toEqual(expected)
   })
 })
