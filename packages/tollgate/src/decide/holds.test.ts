@@ -63,6 +63,14 @@ describe('holds', () => {
     expect([isHeldAhead(holds, 2, 1049), isHeldAhead(holds, 2, 1050)]).toEqual([true, false])
   })
 
+  it('that are extended after the clock was set back last from then on', () => {
+    const holds = holdsOf()
+    extendHolds(holds, 52, 910, 990)
+    expect(holds.slice(6, 12)).toEqual([1, 52, 3, 1000, 0, 910])
+    extendHolds(holds, 52, 910, 1040)
+    expect(holds.slice(6, 18)).toEqual([1, 52, 3, 1040, 0, 910, 2, 52, 11, 1040, 0, 910])
+  })
+
   it('move with their cell to another start of its period', () => {
     const holds = holdsOf()
     moveHolds(holds, 1, 0, 50)

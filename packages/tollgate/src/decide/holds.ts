@@ -55,10 +55,12 @@ export function dropExpired(holds: Holds, now: number): void {
   compact(holds, (i) => holds[i + 3]! > now)
 }
 
-/** Makes the holds of a reservation last at least until `expiresAt`. */
+/** Makes the holds of a reservation last at least until `expiresAt`. One that the clock was set back behind is brought back first. */
 export function extendHolds(holds: Holds, serial: number, now: number, expiresAt: number): void {
   for (let i = 0; i < holds.length; i += SIZE) {
-    if (holds[i + 1] !== serial || holds[i + 3]! >= expiresAt) continue
+    if (holds[i + 1] !== serial) continue
+    bringBack(holds, i, now)
+    if (holds[i + 3]! >= expiresAt) continue
     holds[i + 3] = expiresAt
     holds[i + 5] = now
   }
@@ -72,11 +74,13 @@ export function isHeldAhead(holds: Holds, cell: number, now: number): boolean {
 
 /** Holds that were taken later than now were taken now, and last as long as they were to (see `repair`). */
 export function repairHolds(holds: Holds, cell: number, now: number): void {
-  for (let i = 0; i < holds.length; i += SIZE) {
-    if (holds[i] !== cell || holds[i + 5]! <= now) continue
-    holds[i + 3]! -= holds[i + 5]! - now
-    holds[i + 5] = now
-  }
+  for (let i = 0; i < holds.length; i += SIZE) if (holds[i] === cell) bringBack(holds, i, now)
+}
+
+function bringBack(holds: Holds, i: number, now: number): void {
+  if (holds[i + 5]! <= now) return
+  holds[i + 3]! -= holds[i + 5]! - now
+  holds[i + 5] = now
 }
 
 /** Moves holds of a cell to another start of the same period (see `repair`). */
