@@ -200,6 +200,12 @@ describe('openPostgres', () => {
     await expect(openPostgres(fresh.url, options)).rejects.toMatchObject({ code: 'INVALID_DEFINITION', field: Object.keys(options)[0] })
   })
 
+  it('refuses settings of connections that it does not make', async () => {
+    const pool = new Pool({ connectionString: fresh.url })
+    await expect(openPostgres(pool, { lockTimeoutMs: 5 })).rejects.toMatchObject({ code: 'INVALID_DEFINITION', field: 'lockTimeoutMs' })
+    await pool.end()
+  })
+
   it('takes no more parameters than the protocol', async () => {
     await expect(fresh.database.query('SELECT 1', Array.from({ length: 70_000 }, () => 1))).rejects.toThrow(/65535/)
   })

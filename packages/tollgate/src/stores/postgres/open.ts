@@ -15,12 +15,18 @@ export interface PostgresOptions extends PostgresLimits {
   idleInTransactionTimeoutMs?: number
 }
 
+const BY_URL = ['maxConnections', 'statementTimeoutMs', 'lockTimeoutMs', 'idleInTransactionTimeoutMs'] as const
+
 /**
  * PostgreSQL by URL, or by a `pg` pool of your own, which keeps its own timeouts and is not closed. A server that does
  * not answer yet is no error here: calls fail with STORE_UNAVAILABLE until it does.
  */
 export async function openPostgres(urlOrPool: string | PostgresPool, options: PostgresOptions = {}): Promise<Database> {
-  if (typeof urlOrPool !== 'string') return new PostgresDatabase(urlOrPool, options)
+  if (typeof urlOrPool !== 'string') {
+    const foreign = BY_URL.find((name) => options[name] !== undefined)
+    if (foreign !== undefined) throw invalidDefinition(foreign, 'a pool of your own has its own; set it there, or give a URL')
+    return new PostgresDatabase(urlOrPool, options)
+  }
   if (!/^postgres(ql)?:\/\//.test(urlOrPool)) throw invalidDefinition('postgres', `${show(urlOrPool.replace(/:[^:@/]*@/, ':…@'))} is not a PostgreSQL URL; write postgres://user:password@host:5432/database`)
   const { maxConnections = 10, statementTimeoutMs = 5000, lockTimeoutMs = 3000, idleInTransactionTimeoutMs = 5000, connectTimeoutMs = 1000, timeoutMs = statementTimeoutMs + 1000 } = options
   checkLimits({ maxConnections, statementTimeoutMs, lockTimeoutMs, idleInTransactionTimeoutMs })

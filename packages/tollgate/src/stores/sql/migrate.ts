@@ -26,6 +26,8 @@ export interface Migrated {
   readonly applied: readonly string[]
 }
 
+const LOCK_TIMEOUT_MS = 5000
+
 interface Applied {
   readonly version: number
   readonly name: string
@@ -74,6 +76,8 @@ async function lock(tx: Transaction, db: Database, table: string, { schema = 'to
 
 async function apply(tx: Transaction, db: Database, { name, sql }: Migration, options: TableOptions): Promise<void> {
   try {
+    // A migration that waits for a table holds up all that comes for it after.
+    if (db.dialect === 'postgres') await tx.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
     for (const statement of statementsOf(withNames(sql, db.dialect, options))) await tx.query(statement)
   } catch (error) {
     if (error instanceof Error) error.message = `migration ${name}: ${error.message}`
