@@ -104,18 +104,21 @@ describe.each(DIALECTS)('%s', (dialect) => {
       expect(outcomes.filter(({ result }) => result === 'settled-before')).toHaveLength(STORES * CONSUMERS - 1)
     })
 
-    it('do not bring back the anchor of a subject that another has erased', async () => {
+    it('learn anchors from one another, and bring none back that another has erased', async () => {
       const subject = newSubject()
       const anchor = (startAt: number): Charge => chargeOf({ cell: '@anchor', kind: CellKind.anchor, amount: 0, startAt })
       const [here, there] = drivers as [StoreDriver, StoreDriver]
       await here.consume(subject, anchor(1000))
       expect((await there.consume(subject, anchor(2000))).stale).toEqual({ anchorAt: 1000 })
+      expect(there.store.knownAnchor(subject)).toBe(1000)
       await there.erase(subject)
       expect(here.store.knownAnchor(subject)).toBe(1000)
       const { stale, at } = await here.consume(subject, anchor(1000))
       expect(stale).toEqual({ anchorAt: at })
       expect((await here.consume(subject, anchor(at))).admitted).toBe(true)
       expect(here.store.knownAnchor(subject)).toBe(at)
+      expect(await drivers[2]!.store.lastPlan(subject)).toBe('plan')
+      expect(drivers[2]!.store.knownAnchor(subject)).toBe(at)
     })
   })
 

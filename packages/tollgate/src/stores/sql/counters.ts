@@ -53,7 +53,7 @@ export class SqlCounterStore implements CounterStore {
     const charges = command.charges.map((c) => ({ ...c }))
     const anchor = charges.find(({ kind }) => kind === CellKind.anchor)
     const outcome = await this.#submit(decideCommand({ ...command, charges }, anchor && this.#anchors.get(subject)))
-    if (anchor && outcome.stale) this.#anchors.forget(subject)
+    if (outcome.stale?.anchorAt !== undefined) this.#correct(subject, outcome.stale.anchorAt, outcome.at)
     if (anchor && outcome.admitted && action !== 'check') this.#anchors.see(subject, anchor.startAt)
     return outcome
   }
@@ -76,8 +76,11 @@ export class SqlCounterStore implements CounterStore {
     this.#anchors.forget(subject)
   }
 
-  lastPlan(subject: string): Promise<string | undefined> {
-    return this.#submit(lastPlanCommand(subject))
+  async lastPlan(subject: string): Promise<string | undefined> {
+    const { plan, anchorAt } = await this.#submit(lastPlanCommand(subject))
+    // Who asks for the plan reads the subject's usage next, in periods of its own.
+    if (anchorAt !== undefined) this.#anchors.see(subject, anchorAt)
+    return plan
   }
 
   knownAnchor(subject: string): number | undefined {
@@ -88,6 +91,12 @@ export class SqlCounterStore implements CounterStore {
   async close(): Promise<void> {
     await this.#batches.idle()
     if (this.#ownsDatabase) await this.#database.close()
+  }
+
+  /** Now is what a subject is given that has no anchor: not one to remember. */
+  #correct(subject: string, anchorAt: number, now: number): void {
+    if (anchorAt === now) this.#anchors.forget(subject)
+    else this.#anchors.see(subject, anchorAt)
   }
 
   #submit<A>(command: CounterCommand<A>): Promise<A> {

@@ -109,6 +109,7 @@ export class Play {
     // Only a reservation of just now is ever taken back, so not across a step of the clock or a reset.
     if (!reserved || (action === 'undo' && !reserved.canUndo)) return
     if (action === 'commit' && this.#reference.isAstray(reserved.id, this.#clock.now())) return
+    if (action === 'extend' && this.#reference.hasLapsed(reserved.id, this.#clock.now())) return
     const options = { ...(action === 'commit' && amount !== null && { amounts: { requests: amount } }), ...(action === 'extend' && { ttlMs }) }
     const [theirs, ours] = [await this.#store.settle(action, reserved.id, options), await this.#model.settle(action, reserved.id, options)]
     const settled = `${action} r${index}${JSON.stringify(options)}`

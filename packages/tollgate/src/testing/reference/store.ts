@@ -1,6 +1,7 @@
 import { CellKind, type Charge, isHeld, type Verdict } from '../../decide/charge.ts'
 import type { CounterStore, DecideCommand, Outcome, SettleCommand, SettleOutcome, StoredReservation, UsageCommand, UsageEntry } from '../../stores/store.ts'
 import { type Entry, entryOf, type Hold } from './entries.ts'
+import { levelAt } from './guards.ts'
 import { holdsAfter, look, quotaOf } from './tally.ts'
 
 const DAY_MS = 86_400_000
@@ -137,7 +138,7 @@ export class ReferenceStore implements CounterStore {
     for (const { cells } of this.#subjects.values()) {
       for (const { charge, entries, holds } of cells.values()) {
         const newest = charge.kind === CellKind.quota ? quotaOf(entries).period : newestOf(entries)
-        if (charge.retainMs < Infinity) mayBeForgotten(newest - charge.windowMs + charge.retainMs, newest + charge.retainMs)
+        if (charge.retainMs < Infinity) mayBeForgotten(newest - charge.windowMs + charge.retainMs, newest + charge.retainMs + owedMs(charge, entries, newest))
         for (const { until } of holds) mayBeForgotten(until, until)
       }
     }
@@ -155,6 +156,16 @@ export class ReferenceStore implements CounterStore {
       const entries = this.#parts(this.#subject(reservation.subject), c)[0]
       return c.kind === CellKind.quota && c.startAt > now && quotaOf(entries).period + c.retainMs <= now
     })
+  }
+
+  /**
+   * Whether something of an open reservation is held no longer: a hold that was brought back with the clock ends before
+   * the reservation does. A store may have forgotten it, and then has nothing to extend.
+   */
+  hasLapsed(id: string, now: number): boolean {
+    const reservation = this.#reservations.get(id)
+    if (!reservation || now >= reservation.expiresAt) return false
+    return [...this.#subject(reservation.subject).cells.values()].some(({ holds }) => holds.some((hold) => hold.reservation === id && hold.until <= now))
   }
 
   #subject(name: string): Subject {
@@ -234,7 +245,12 @@ export class ReferenceStore implements CounterStore {
 
   #extend(subject: Subject, id: string, now: number, until: number): void {
     for (const { holds } of subject.cells.values()) {
-      for (const hold of holds) if (hold.reservation === id && until > hold.until) Object.assign(hold, { until, takenAt: now })
+      for (const hold of holds) {
+        if (hold.reservation !== id) continue
+        const late = Math.max(0, hold.takenAt - now)
+        Object.assign(hold, { until: hold.until - late, takenAt: hold.takenAt - late })
+        if (until > hold.until) Object.assign(hold, { until, takenAt: now })
+      }
     }
   }
 
@@ -264,6 +280,12 @@ function newestOf(entries: readonly Entry[]): number {
     const isCounted = what === 'used' && (amount > 0 || (charge.kind !== CellKind.slidingLog && charge.kind !== CellKind.cooldown))
     return isCounted ? at : Math.min(newest, at)
   }, -Infinity)
+}
+
+/** What a bucket took above its estimate has to flow back in before it fills. */
+function owedMs(charge: Charge, entries: readonly Entry[], newest: number): number {
+  const level = charge.kind === CellKind.tokenBucket && newest > -Infinity ? Number(levelAt(charge, entries, newest)) : 0
+  return Math.ceil(Math.max(0, -level) / charge.refill)
 }
 
 const keyOf = ({ cell, partition, digest }: Charge): string => JSON.stringify([cell, partition, digest])

@@ -1,4 +1,4 @@
-import { isPartitioned } from '../../../decide/charge.ts'
+import { anchorCharge, isPartitioned } from '../../../decide/charge.ts'
 import type { DecideCommand, Outcome, SettleCommand, SettleOutcome, UsageCommand, UsageEntry } from '../../store.ts'
 import { decide } from './decide.ts'
 import { cellKey, limitKey, RECORD, textKey } from './keys.ts'
@@ -74,13 +74,17 @@ export function usageCommand(command: UsageCommand): CounterCommand<UsageEntry[]
   }
 }
 
-export function lastPlanCommand(subject: string): CounterCommand<string | undefined> {
+export function lastPlanCommand(subject: string): CounterCommand<{ plan: string | undefined; anchorAt: number | undefined }> {
   const key = textKey(subject)
   return {
     key,
     isRead: true,
     want: ({ cells }) => void cells.push({ subject: key, cell: RECORD }),
-    run: (rows) => rows.of(subject).record.plan,
+    run(rows) {
+      const own = rows.of(subject)
+      const anchorAt = own.cell(ANCHOR).words[0]!
+      return { plan: own.record.plan, anchorAt: anchorAt === -Infinity ? undefined : anchorAt }
+    },
   }
 }
 
@@ -110,3 +114,5 @@ export function eraseCommand(subject: string): CounterCommand<void> {
     run: (rows) => erase(rows, subject),
   }
 }
+
+const ANCHOR = anchorCharge()

@@ -68,7 +68,7 @@ describe('what is written', () => {
     const back = { ...quota, startAt: NOW - 10 * HOUR_MS, endAt: NOW - 9 * HOUR_MS }
     expect(ask([back, log], { at: NOW - 10 * HOUR_MS, plan: 'set/plus' }).admitted).toBe(false)
     expect(written()).toEqual(['"set/log" 4 [""]', 'record'])
-    expect(rows.run(lastPlanCommand('u'), NOW)).toBe('set/free')
+    expect(rows.run(lastPlanCommand('u'), NOW).plan).toBe('set/free')
     ask([back, log], { at: NOW - 10 * HOUR_MS })
     expect(written()).toEqual([])
   })

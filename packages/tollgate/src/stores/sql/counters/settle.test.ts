@@ -124,7 +124,7 @@ describe('a reset', () => {
     expect(used()).toEqual([0, 0, 1, 1])
     rows.run(resetCommand('u', null), NOW)
     expect(used()).toEqual([0, 0, 0, 0])
-    expect(rows.run(lastPlanCommand('u'), NOW)).toBe('p')
+    expect(rows.run(lastPlanCommand('u'), NOW)).toEqual({ plan: 'p', anchorAt: NOW })
     expect(rows.body('u')!['cells']).toMatchObject([{ n: '@anchor' }])
   })
 
@@ -147,7 +147,7 @@ describe('an erasure', () => {
     rows.put('u', '', 'damaged')
     rows.run(eraseCommand('u'), NOW)
     expect(rows.counters.size).toBe(0)
-    expect(rows.run(lastPlanCommand('u'), NOW)).toBeUndefined()
+    expect(rows.run(lastPlanCommand('u'), NOW)).toEqual({ plan: undefined, anchorAt: undefined })
   })
 
   it('leaves a commit that comes later in the record', () => {

@@ -18,8 +18,9 @@ export class CounterTables {
   }
 
   /**
-   * Takes the subjects for this transaction: PostgreSQL cannot lock a row that does not exist yet. SQLite's transaction
-   * has locked the file.
+   * Takes the subjects for this transaction: PostgreSQL cannot lock a row that does not exist yet. Its table of locks
+   * has room for 6,400 by default: 32 processes, each with two batches of a hundred subjects under way. SQLite's
+   * transaction has locked the file.
    * @returns the subjects that are locked, those of the reservations included.
    */
   async lock(tx: Transaction, { locks, reservations }: Wanted): Promise<Set<string> | undefined> {
