@@ -12,8 +12,8 @@ import { openSqlite } from '../stores/sqlite/index.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** A server on which tests may create databases; see tools/global-setup.mjs. */
-    postgresUrl: string
+    /** Answers with the URL of the run's PostgreSQL server, which it starts first; see tools/global-setup.mjs. */
+    postgresLauncher: string
   }
 }
 
@@ -40,9 +40,9 @@ export async function openedBy(count: number, dialect: Dialect): Promise<{ url: 
   return { url, databases: [database, ...others], drop: () => Promise.all(others.map((other) => other.close())).then(drop) }
 }
 
-/** A database of its own on the run's PostgreSQL server. */
+/** A database of its own on the run's PostgreSQL server, or on the one that POSTGRES_URL names. */
 export async function freshPostgres(): Promise<Fresh> {
-  const server = inject('postgresUrl')
+  const server = process.env['POSTGRES_URL'] || (await launch())
   const name = `tollgate_test_${randomBytes(8).toString('hex')}`
   await ask(server, `CREATE DATABASE ${name}`)
   const url = new URL(server)
@@ -57,6 +57,13 @@ export function freshSqlite(): Fresh {
     url: join(folder, 'tollgate.db'),
     drop: async () => rmSync(folder, { recursive: true, force: true }),
   }
+}
+
+async function launch(): Promise<string> {
+  const response = await fetch(inject('postgresLauncher'))
+  const text = await response.text()
+  if (!response.ok) throw new Error(`PostgreSQL for tests did not start: ${text}`)
+  return text
 }
 
 async function ask(url: string, sql: string): Promise<void> {

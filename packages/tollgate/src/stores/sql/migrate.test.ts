@@ -94,6 +94,14 @@ describe.each([
 })
 
 describe('postgres', () => {
+  it('gives a migration time to work, and little to wait for a table that is in use', async () => {
+    const { database, drop } = await freshDatabase('postgres')
+    const settings = migration(1, 'settings', `CREATE TABLE {{settings}} AS SELECT current_setting('statement_timeout') AS work, current_setting('lock_timeout') AS wait`)
+    await migrate(database, { migrations: [settings], timeoutMs: 60_000 })
+    expect(await database.query(`SELECT work, wait FROM ${tableNames('postgres')('settings')}`)).toEqual([{ work: '1min', wait: '5s' }])
+    await drop()
+  })
+
   it('lets a role that may not create use what another has migrated', async () => {
     const { url, drop } = await freshPostgres()
     const owner = await openPostgres(url)
