@@ -114,6 +114,46 @@ describe.each<[string, boolean, (pool: Pool) => PostgresPool]>([
   })
 })
 
+describe('an edge of a transaction that the server cancels', () => {
+  const cancelled = Object.assign(new Error('canceling statement due to user request'), { code: '57014' })
+  /** A pool of one connection, on which `edge` is cancelled. */
+  const cancelling = async (edge: string) => {
+    const pool = new Pool({ connectionString: fresh.url, max: 1, pipeline: true })
+    const connect = async () => {
+      const client = await pool.connect()
+      const query = client.query.bind(client) as (config: { text: string }) => Promise<unknown>
+      return Object.assign(Object.create(client) as PoolClient, { query: (config: { text: string }) => (config.text === edge ? Promise.reject(cancelled) : query(config)) })
+    }
+    return { pool, database: await openPostgres({ connect }) }
+  }
+  const add = (database: Database, id: number) =>
+    database.transaction(async (tx) => {
+      await tx.query('SELECT 1')
+      void tx.query('INSERT INTO t VALUES ($1)', [id])
+    })
+
+  it('BEGIN: its writes are not done one by one', async () => {
+    const { pool, database } = await cancelling('BEGIN')
+    await expect(add(database, 1)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    const blind = database.transaction(async (tx) => void tx.query('INSERT INTO t VALUES (2)'))
+    await expect(blind).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    expect(await ids()).toEqual([])
+    await pool.end()
+  })
+
+  it('ROLLBACK: its connection is not used again', async () => {
+    const { pool, database } = await cancelling('ROLLBACK')
+    const failed = database.transaction(async (tx) => {
+      await tx.query('INSERT INTO t VALUES (1)')
+      throw new Error('changed my mind')
+    })
+    await expect(failed).rejects.toThrow('changed my mind')
+    await add(database, 2)
+    expect(await ids()).toEqual([2])
+    await pool.end()
+  })
+})
+
 describe('prepared statements', () => {
   const repeat = async (database: Database, sql: string) => {
     for (let i = 0; i < 5; i++) await database.query(sql, [1])

@@ -91,7 +91,8 @@ export class PostgresDatabase implements Database {
       } catch (error) {
         const isStale = isStaleStatement(error)
         // The connection keeps what it has prepared; another has not.
-        lease.release(isStale ? error : undefined)
+        if (isStale) lease.spoil(error)
+        lease.release()
         if (!isStale && !isConflict(error)) throw error
         if (performance.now() >= deadline) throw unavailable(`PostgreSQL: lost against other transactions for ${timeoutMs} ms (${messageOf(error)})`, { cause: error })
         if (isStale) this.#statements.found(error)
@@ -124,8 +125,8 @@ async function run<T>(lease: Lease, settings: string, work: (tx: Transaction) =>
     return value
   } catch (error) {
     const reason = tx.failure?.error
-    // One that cannot be rolled back is broken, which the lease has noticed.
-    await tx.rollback().catch(() => {})
+    // Else the next transaction on this client would be a part of this one.
+    await tx.rollback().catch((unrolled: unknown) => lease.spoil(unrolled))
     throw isConflict(reason) || isStaleStatement(reason) ? reason : error
   }
 }

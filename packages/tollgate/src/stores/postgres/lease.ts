@@ -11,6 +11,7 @@ export class Lease {
   readonly #timer: NodeJS.Timeout
   readonly #onError = (error: Error): void => this.#lose(error)
   #broken: unknown
+  #spoiled: unknown
   #reject!: (error: unknown) => void
   /** Rejects when the connection is lost. */
   readonly lost = new Promise<never>((_, reject) => (this.#reject = reject))
@@ -39,18 +40,24 @@ export class Lease {
     }
   }
 
-  /** Back to the pool; out of it when it is broken. */
-  release(broken: unknown = this.#broken): void {
+  /** Nobody shall use the client after us. */
+  spoil(reason: unknown): void {
+    this.#spoiled ??= reason
+  }
+
+  /** Back to the pool; out of it when it is lost or spoiled. */
+  release(): void {
     clearTimeout(this.#timer)
-    if (broken === undefined) {
+    const reason = this.#broken ?? this.#spoiled
+    if (reason === undefined) {
       this.#client.release()
       // Now that the pool listens again.
       this.#client.removeListener?.('error', this.#onError)
       return
     }
-    this.#client.release(broken instanceof Error ? broken : true)
+    this.#client.release(reason instanceof Error ? reason : true)
     // Its queries will not be answered: without this, closing it would wait for them.
-    if (isPg(this.#client)) this.#client.connection?.stream?.destroy()
+    if (this.isLost && isPg(this.#client)) this.#client.connection?.stream?.destroy()
   }
 
   #lose(error: unknown): void {
