@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -13,8 +13,12 @@ const DRIVER = `
   module.exports = class extends Libsql {
     prepare(sql) {
       if (sql === 'exit') process.exit(7)
+      if (sql === 'exit later') setImmediate(() => {
+        require('node:fs').writeFileSync(__dirname + '/gone', '')
+        process.exit(7)
+      })
       if (sql === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
-      return super.prepare(sql)
+      return super.prepare(sql === 'exit later' ? 'SELECT 1' : sql)
     }
   }`
 
@@ -53,6 +57,17 @@ it('takes its transaction with it: the next thread writes nothing of what follow
     await tx.query('INSERT INTO t VALUES (2)').catch(() => {})
   })
   await expect(lost).rejects.toMatchObject(UNAVAILABLE)
+  expect(await ids()).toEqual([])
+})
+
+it('takes its transaction with it when nothing was asked of it, too', async () => {
+  const lost = database.transaction(async (tx) => {
+    await tx.query('INSERT INTO t VALUES (1)')
+    await tx.query('exit later')
+    await expect.poll(() => existsSync(join(dirname(fresh.url), 'gone'))).toBe(true)
+    await tx.query('INSERT INTO t VALUES (2)')
+  })
+  await expect(lost).rejects.toMatchObject({ ...UNAVAILABLE, details: undefined })
   expect(await ids()).toEqual([])
 })
 
