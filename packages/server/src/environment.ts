@@ -24,13 +24,14 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
     throw new StartupError(`TOLLGATE_ADMIN_KEY is too easy to guess: use at least ${MIN_KEY_LENGTH} random characters, such as those of: openssl rand -base64 32`)
   }
   const secret = given(env, 'TOLLGATE_SECRET')
+  const databaseUrl = given(env, 'DATABASE_URL')
   return {
     port: portOf(given(env, 'PORT')),
     hostname: given(env, 'HOST') ?? '127.0.0.1',
     isDemo,
     isDemoKey: adminKey === DEMO_KEY,
     options: {
-      dataDir: given(env, 'TOLLGATE_DATA_DIR') ?? './.tollgate/',
+      ...(databaseUrl === undefined ? { dataDir: given(env, 'TOLLGATE_DATA_DIR') ?? './.tollgate/' } : { databaseUrl }),
       ...(adminKey !== undefined && { adminKey }),
       ...(secret !== undefined && { secret }),
       ...(isDemo && { demo: demoOf(env) }),

@@ -64,6 +64,11 @@ function endOnSignal(server: TollgateServer): void {
   process.stdout.on('error', () => {})
 }
 
+function placeOf({ databaseUrl, dataDir }: ServerOptions): string {
+  if (databaseUrl !== undefined) return 'the database of DATABASE_URL'
+  return `${dataDir ?? 'memory'}; what limits counted goes with the process`
+}
+
 function demoGreeting(url: string, { isDemoKey, options }: Settings): string {
   // In single quotes the shell would send the variable's name.
   const authorization = isDemoKey ? `'Authorization: Bearer ${DEMO_KEY}'` : '"Authorization: Bearer $TOLLGATE_ADMIN_KEY"'
@@ -72,12 +77,15 @@ function demoGreeting(url: string, { isDemoKey, options }: Settings): string {
 
   This is demo mode: it believes the headers X-Demo-User, X-Demo-Plan and X-Demo-Role,
   answers to this machine only, and its clock can be put forward. Not for production.
-  ${isDemoKey ? `The admin key is "${DEMO_KEY}".` : 'The admin key is the one of TOLLGATE_ADMIN_KEY.'} Keys, rollout and clock
-  are kept in ${options.dataDir ?? 'memory'}; what was counted, and the plans that were stored, go with the process.
+  ${isDemoKey ? `The admin key is "${DEMO_KEY}".` : 'The admin key is the one of TOLLGATE_ADMIN_KEY.'} Credits, plans,
+  keys, rollout and clock are kept in ${placeOf(options)}.
 
   Try it:
     curl -i ${url}/api/worlds/w1/message -H 'X-Demo-User: ana' -H 'Content-Type: application/json' -d '{"content":"hola"}'
     curl -s ${url}/v1/subjects/worlds:ana/usage -H ${authorization}
+    curl -s -X PUT ${url}/v1/subjects/telegram:ana -H ${authorization} -H 'Content-Type: application/json' -d '{"plan":"telegram-bot/Professional"}'
+    curl -s ${url}/v1/consume -H ${authorization} -H 'Content-Type: application/json' -d '{"subject":"telegram:ana","operation":"image_generation"}'
+    curl -s ${url}/v1/subjects/telegram:ana/ledger -H ${authorization}
     curl -s ${url}/demo/clock -H 'Content-Type: application/json' -d '{"advanceMs":86400000}'
 
 `

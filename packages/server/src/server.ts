@@ -1,14 +1,14 @@
-import { randomBytes } from 'node:crypto'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { type CommonOptions, type PlanSet, systemClock, TollgateError } from 'tollgate'
 import { planSet as businessChat } from 'tollgate/presets/business-chat'
 import { planSet as chatModels } from 'tollgate/presets/chat-models'
+import { planSet as telegramBot } from 'tollgate/presets/telegram-bot'
 import { messages, planSet as virtualWorlds } from 'tollgate/presets/virtual-worlds'
 import { createApp } from './app.ts'
 import { keyAccess, openAccess } from './auth/access.ts'
 import { KeyRing } from './auth/keys.ts'
-import { openFolder } from './data/folder.ts'
-import { memoryState } from './data/state.ts'
+import { openStorage } from './data/storage.ts'
+import { keepUp, watched } from './data/upkeep.ts'
 import { DemoClock } from './demo/clock.ts'
 import { isLoopback } from './demo/guard.ts'
 import { demoAccess } from './demo/identity.ts'
@@ -22,6 +22,7 @@ import { Metrics } from './metrics/metrics.ts'
 import type { ChatModel } from './models/model.ts'
 import { offlineModel } from './models/offline.ts'
 import type { RouteContext } from './routes/context.ts'
+import { addCredits } from './routes/credits.ts'
 import { addDecisions } from './routes/decisions.ts'
 import { addKeys } from './routes/keys.ts'
 import { addPlans } from './routes/plans.ts'
@@ -32,22 +33,27 @@ import { StartupError } from './startup-error.ts'
 import { Tenants } from './tenants.ts'
 
 export interface ServerOptions {
-  /** Default: the three presets, which the demo needs. */
+  /** Default: the four presets, which the demo needs. */
   planSets?: readonly PlanSet[]
   /** Options of each namespace's engine: its store, its limits of size, the texts of its messages. */
   engine?: (namespace: string) => CommonOptions
-  /** Where keys, the rollout, the secret and the demo clock are kept. Without it they go with the process. */
+  /**
+   * PostgreSQL, for any number of processes: `postgres://user:password@host:5432/database`. Everything is kept there:
+   * credits, subjects, idempotency keys, API keys, rollout, secret and the demo clock.
+   */
+  databaseUrl?: string
+  /** Without a database: the folder where all of that is kept, by one process. Without it, it goes with the process. */
   dataDir?: string
   /** The first admin key. Without one, and without a stored one, nobody can use `/v1`. */
   adminKey?: string
-  /** Keys the digests of contents: at least 16 bytes. Default: the data folder's own. */
+  /** Keys the digests of contents: at least 16 bytes. Default: one that is made and kept with the rest. */
   secret?: string
   /** Preset routes for whoever says who they are, and a clock that can be put forward. For this machine only. */
   demo?: boolean | DemoOptions
   log?: Log
   /** Of a request. Default 256 KiB. */
   maxBodyBytes?: number
-  /** Remembered answers per namespace. Default 100,000. */
+  /** Remembered answers per namespace, in memory only: a database has no bound. Default 100,000. */
   maxReceipts?: number
   /** Between two comments on a silent event stream. Default 15,000 ms. */
   heartbeatMs?: number
@@ -71,11 +77,11 @@ export interface TollgateServer {
   readonly hasAdmin: boolean
   /** `port` 0 takes a free one. Default host: 127.0.0.1. */
   listen(at: { port: number; hostname?: string }): Promise<{ port: number; url: string }>
-  /** Ends event streams, lets requests under way finish, then closes engines and the data folder. */
+  /** Ends event streams, lets requests under way finish, then closes engines and what they are kept in. */
   close(): Promise<void>
 }
 
-const PRESETS: readonly PlanSet[] = [virtualWorlds, chatModels, businessChat]
+const PRESETS: readonly PlanSet[] = [virtualWorlds, chatModels, businessChat, telegramBot]
 const DEFAULT_BODY_BYTES = 262_144
 /** Visible ASCII: a header cannot be relied on for more. */
 const SENDABLE = /^[!-~]+$/
@@ -89,33 +95,37 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
   if (missing) throw new StartupError(`The demo needs the plan set '${missing.name}'. Add it to planSets, or leave the demo out.`)
   const { adminKey } = options
   if (adminKey !== undefined && !SENDABLE.test(adminKey)) throw new StartupError('The admin key holds what `Authorization: Bearer` cannot carry: white space, or characters beyond ASCII. Set TOLLGATE_ADMIN_KEY to another, for example the output of: openssl rand -base64 32')
-  const folder = options.dataDir === undefined ? undefined : openFolder(options.dataDir)
+  const maxReceipts = options.maxReceipts ?? 100_000
+  const storage = await openStorage({ databaseUrl: options.databaseUrl, dataDir: options.dataDir, maxReceipts, log })
   try {
-    const state = folder?.state ?? memoryState()
-    const secret = options.secret ?? folder?.secret() ?? randomBytes(32).toString('base64url')
-    const clock = isDemo ? new DemoClock(state) : systemClock
+    const { state } = storage
+    const secret = options.secret ?? (await storage.secret())
+    const demoClock = isDemo ? new DemoClock(state) : undefined
+    const clock = demoClock ?? systemClock
+    const stores = storage.stores(demoClock)
     const metrics = new Metrics()
     const keys = new KeyRing(state, adminKey)
     const engine = (namespace: string): CommonOptions => ({ messages, ...options.engine?.(namespace) })
-    const tenants = new Tenants({ planSets, engine, clock, secret, maxReceipts: options.maxReceipts ?? 100_000, state, metrics, log })
+    const tenants = new Tenants({ planSets, engine, clock, secret, state, stores, metrics, log })
     // Made now: what is wrong with plans or secret should stop the start, not the first request.
     const home = tenants.of('default')
     const app = createApp({ log, metrics, isDemo })
     const router = new Router(app, { maxBodyBytes: options.maxBodyBytes ?? DEFAULT_BODY_BYTES, secret })
     const background = new Set<Promise<unknown>>()
+    const isAlive = watched(storage)
     let isStopping = false
     const context: RouteContext = {
       router, tenants, keys, planSets, metrics, log, isDemo,
       needs: keyAccess(keys, tenants),
       anybody: openAccess(() => home),
       heartbeatMs: options.heartbeatMs ?? 15_000,
-      isReady: () => !isStopping,
+      readiness: async () => (isStopping ? 'stopping' : (await isAlive()) ? 'ready' : 'unavailable'),
     }
-    for (const add of [addSystem, addDecisions, addReservations, addSubjects, addPlans, addKeys]) add(context)
-    if (clock instanceof DemoClock) {
+    for (const add of [addSystem, addDecisions, addReservations, addSubjects, addCredits, addPlans, addKeys]) add(context)
+    if (demoClock) {
       const given = demo === true ? {} : (demo as DemoOptions)
       addDemo({
-        ...context, clock,
+        ...context, clock: demoClock,
         tenant: () => home,
         visitors: (audience) => demoAccess(() => home, audience),
         model: given.model ?? offlineModel(),
@@ -130,6 +140,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
     }
     router.finish()
 
+    const upkeep = keepUp(stores, log)
     let listener: Listener | undefined
     let closing: Promise<void> | undefined
     return {
@@ -150,13 +161,14 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
           tenants.endStreams()
           await listener?.stop(shutdownTimeoutMs)
           await Promise.allSettled(background)
+          await upkeep.stop()
           await tenants.close()
-          folder?.close()
+          await storage.close()
         })())
       },
     }
   } catch (error) {
-    folder?.close()
+    await storage.close()
     throw error
   }
 }

@@ -1,6 +1,7 @@
-import { type Clock, type CommonOptions, createTollgate, type PlanSet, Receipts, type Rollout, type Tollgate, type Usage } from 'tollgate'
+import { type Clock, type CommonOptions, createTollgate, type Decision, type PlanSet, type ReceiptStore, type Rollout, type Tollgate, type Usage } from 'tollgate'
 import type { Remembered } from './http/idempotency.ts'
-import type { StateFile } from './data/state.ts'
+import type { State, StateStore } from './data/state.ts'
+import type { Stores } from './data/storage.ts'
 import { EventHub } from './events/hub.ts'
 import { type Log } from './log/log.ts'
 import { logDenial } from './log/denials.ts'
@@ -11,7 +12,7 @@ export interface Tenant {
   readonly namespace: string
   readonly tollgate: Tollgate
   /** Answers to requests with an `Idempotency-Key`. */
-  readonly receipts: Receipts<Remembered>
+  readonly receipts: ReceiptStore<Remembered>
   readonly hub: EventHub
   /** When an operator last reset a subject: epoch ms. */
   readonly resets: Resets
@@ -23,8 +24,8 @@ export interface TenantOptions {
   readonly engine: (namespace: string) => CommonOptions
   readonly clock: Clock
   readonly secret: string
-  readonly maxReceipts: number
-  readonly state: StateFile
+  readonly state: StateStore
+  readonly stores: Stores
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -36,6 +37,7 @@ export class Tenants {
 
   constructor(options: TenantOptions) {
     this.#options = options
+    options.state.onChange((before, after) => this.#follow(before, after))
   }
 
   of(namespace: string): Tenant {
@@ -45,15 +47,8 @@ export class Tenants {
   }
 
   /** Takes effect at once, and outlives a restart: limits that an operator switched off stay off. */
-  setRollout({ namespace, tollgate }: Tenant, rollout: Rollout): void {
-    const { state } = this.#options
-    state.update({ rollouts: { ...state.current.rollouts, [namespace]: rollout } })
-    tollgate.setRollout(rollout)
-  }
-
-  /** A key that stops must not go on watching. */
-  endStreamsOf(keyId: string): void {
-    for (const { hub } of this.#byName.values()) hub.endOf(keyId)
+  async setRollout({ namespace }: Tenant, rollout: Rollout): Promise<void> {
+    await this.#options.state.update(({ rollouts }) => ({ rollouts: { ...rollouts, [namespace]: rollout } }))
   }
 
   endStreams(): void {
@@ -64,20 +59,38 @@ export class Tenants {
     await Promise.all([...this.#byName.values()].map(({ tollgate }) => tollgate.close()))
   }
 
+  /** What this process, or another, has changed. */
+  #follow(before: State, after: State): void {
+    for (const { namespace, tollgate } of this.#byName.values()) {
+      const rollout = rolloutOf(after, namespace)
+      if (rollout && rollout !== rolloutOf(before, namespace)) tollgate.setRollout(rollout)
+    }
+    // A key that stops, or has another secret, must not go on watching.
+    const hashes = new Map(after.keys.map(({ id, hash }) => [id, hash]))
+    for (const { id, hash } of before.keys) if (hashes.get(id) !== hash) for (const { hub } of this.#byName.values()) hub.endOf(id)
+  }
+
   #create(namespace: string): Tenant {
-    const { planSets, engine, clock, secret, state, metrics, log, maxReceipts } = this.#options
-    const { rollouts } = state.current
-    const rollout = Object.hasOwn(rollouts, namespace) ? rollouts[namespace] : undefined
-    const tollgate = createTollgate({ clock, secret, ...(rollout && { rollout }), ...engine(namespace), planSets, namespace })
+    const { planSets, engine, clock, secret, state, stores, metrics, log } = this.#options
+    const rollout = rolloutOf(state.current, namespace)
+    const { receipts, ...kept } = stores.of(namespace)
+    const tollgate = createTollgate({ clock, secret, ledger: stores.ledger, ...kept, receipts: KEPT_ELSEWHERE, ...(rollout && { rollout }), ...engine(namespace), planSets, namespace })
     tollgate.on('decision', (event) => {
       metrics.decided(event)
       logDenial(log, namespace, event)
     })
     tollgate.on('settled', (event) => metrics.settled(event))
     tollgate.on('degraded', ({ error, policy }) => log({ level: 'error', event: 'degraded', message: `the store failed, policy '${policy}' decided`, namespace, error: String(error) }))
-    return { namespace, tollgate, receipts: new Receipts<Remembered>(clock, maxReceipts), hub: new EventHub(tollgate, metrics), resets: new Resets(), clock }
+    return { namespace, tollgate, receipts, hub: new EventHub(tollgate, metrics), resets: new Resets(), clock }
   }
 }
+
+function rolloutOf({ rollouts }: State, namespace: string): Rollout | undefined {
+  return Object.hasOwn(rollouts, namespace) ? rollouts[namespace] : undefined
+}
+
+/** Answers are remembered as they were sent, headers and all: by the router. */
+const KEPT_ELSEWHERE: ReceiptStore<Decision> = { once: async (_key, _fingerprint, run) => ({ answer: await run(), isReplay: false }) }
 
 /** An operator's reset of one limit, or of all. */
 export async function resetSubject({ tollgate, resets, hub, clock }: Tenant, subject: string, limit?: string): Promise<Usage> {

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { openSqlite } from 'tollgate/sqlite'
 import { lockFolder } from '../src/data/lock.ts'
 import { createServer } from '../src/index.ts'
 import { jsonOf, startServer, temporaryFolder } from './helpers.ts'
@@ -33,9 +34,9 @@ describe('the data folder', () => {
     const { ask } = await startServer({ dataDir })
     const { key } = await jsonOf(ask('POST', '/v1/keys', { body: { scopes: ['read'] } }))
     expect(statSync(dataDir).mode & 0o777).toBe(0o700)
-    for (const file of ['state.json', 'secret', 'lock']) expect(statSync(join(dataDir, file)).mode & 0o777).toBe(0o600)
+    for (const file of ['state.json', 'secret', 'lock', 'tollgate.db', 'tollgate.db-wal']) expect(statSync(join(dataDir, file)).mode & 0o777).toBe(0o600)
     expect(readFileSync(join(dataDir, 'state.json'), 'utf8')).not.toContain((key as string).slice(-SECRET_LENGTH))
-    expect(readdirSync(dataDir).toSorted()).toEqual(['lock', 'secret', 'state.json'])
+    expect(readdirSync(dataDir).toSorted()).toEqual(['lock', 'secret', 'state.json', 'tollgate.db', 'tollgate.db-shm', 'tollgate.db-wal'])
   })
 
   it.each([
@@ -58,6 +59,20 @@ describe('the data folder', () => {
     const dataDir = temporaryFolder()
     writeFileSync(join(dataDir, 'secret'), 'abc')
     await expect(startServer({ dataDir })).rejects.toThrow(/secret.*TOLLGATE_SECRET/)
+  })
+
+  it('says so when the database is none, or a newer one', async () => {
+    const dataDir = temporaryFolder()
+    const file = join(dataDir, 'tollgate.db')
+    writeFileSync(file, 'x'.repeat(10_000))
+    await expect(startServer({ dataDir })).rejects.toThrow(/tollgate\.db cannot be used .*backup.*afresh/)
+    expect(existsSync(join(dataDir, 'lock'))).toBe(false)
+    rmSync(file)
+    await (await startServer({ dataDir })).server.close()
+    const database = await openSqlite(file)
+    await database.query("INSERT INTO migrations VALUES (1000, '1000_later', '', 0)")
+    await database.close()
+    await expect(startServer({ dataDir })).rejects.toThrow(/tollgate\.db cannot be used .*a newer one/)
   })
 
   it('says so when it cannot be made', async () => {

@@ -2,8 +2,8 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { jsonOf, startServer, type TestServer } from './helpers.ts'
 
-/** Cases per route: 31 routes, so some 10,000 in all. */
-const RUNS = 330
+/** Cases per route: 34 routes, so some 10,000 in all. */
+const RUNS = 300
 
 /** Lone surrogates have no encoding; what is left of them is nasty enough. */
 const encoded = (segment: string) => encodeURIComponent(Buffer.from(segment).toString())
@@ -12,7 +12,7 @@ const nasty = fc.constantFrom('', ' ', '.', '..', '%', '%00', '\0', '__proto__',
 const word = fc.oneof(fc.constantFrom('user:1', 'business:1', 'w1', 'ana'), fc.string({ unit: 'binary', minLength: 1, maxLength: 20 }))
 const text = fc.oneof({ weight: 4, arbitrary: word }, { weight: 1, arbitrary: nasty })
 const amount = fc.oneof(fc.nat(1000), fc.constantFrom(0, 2 ** 31 - 1))
-const plan = fc.constantFrom('virtual-worlds/free', 'ultra', 'chat-models/user', 'anonymous', 'TRIAL', 'FREE')
+const plan = fc.constantFrom('Professional', 'virtual-worlds/free', 'ultra', 'chat-models/user', 'anonymous', 'TRIAL', 'FREE')
 
 const value = fc.letrec((tie) => ({
   any: fc.oneof({ maxDepth: 3 }, text, fc.integer(), fc.double(), fc.constantFrom(null, true, 1e308, -0, 2 ** 31, 2 ** 53), fc.array(tie('any'), { maxLength: 3 }), fc.dictionary(text, tie('any'), { maxKeys: 4 })),
@@ -32,9 +32,13 @@ const fitting = request.map((body) => {
   const { dimensions: { world, model } = { world: 'w', model: 'gpt-4o-mini' }, ...rest } = body as { plan: string; dimensions?: { world: string; model: string } }
   const dimensions = /free|ultra/.test(body.plan as string) ? { world } : /user|anonymous/.test(body.plan as string) ? { model } : undefined
   const { amounts, current, ...others } = rest as Record<string, unknown>
+  if (body.plan === 'Professional') return { ...others, operation: 'chatgpt_message' }
   return { ...others, ...(dimensions ? { dimensions } : { amounts }), ...(/free|ultra/.test(body.plan as string) && { current }) }
 })
 const messages = fc.array(fc.record({ role: fc.constantFrom('system', 'user', 'assistant'), content: word }), { minLength: 1, maxLength: 3 })
+
+/** Stands for a reservation that has spent something. */
+const SPENT = 'spent'
 
 /** What a route takes; of the others, nothing. */
 const RIGHT: Record<string, fc.Arbitrary<object>> = {
@@ -44,7 +48,9 @@ const RIGHT: Record<string, fc.Arbitrary<object>> = {
   'POST /v1/explain': fitting,
   'POST /v1/reservations/{id}/commit': optional({ amounts: optional({ tokens: amount }) }),
   'POST /v1/reservations/{id}/extend': fc.record({ ttlMs: fc.integer({ min: 1, max: 86_400_000 }) }),
-  'PUT /v1/subjects/{subject}': optional({ plan, anchorAt: fc.nat(2 ** 31), team: word, attributes: fc.dictionary(word, fc.oneof(word, fc.integer(), fc.boolean())), overrides: fc.dictionary(fc.constantFrom('dailyMessages', 'monthlyTokens', 'x'), fc.option(amount)) }, ['plan']),
+  'PUT /v1/subjects/{subject}': optional({ plan, anchorAt: fc.nat(2 ** 31), team: word, attributes: fc.dictionary(word, fc.oneof(word, fc.integer(), fc.boolean())), overrides: fc.dictionary(fc.constantFrom('dailyMessages', 'monthlyTokens', 'x'), fc.option(amount)), change: optional({ at: fc.constantFrom('now', 'periodEnd'), proration: fc.constantFrom('restart', 'prorate'), leftover: fc.constantFrom('keep', 'void') }) }, ['plan']),
+  'POST /v1/subjects/{subject}/grants': optional({ amount: fc.integer({ min: 1, max: 1000 }), source: fc.constantFrom('pack', 'admin', 'promo'), priority: fc.integer({ min: -5, max: 5 }), effectiveAt: fc.nat(2 ** 31), expiresAt: fc.integer({ min: 3e12, max: 4e12 }), reason: text, idempotencyKey: word }, ['amount']),
+  'POST /v1/subjects/{subject}/refunds': optional({ reservation: fc.oneof(word, fc.constant(SPENT)), amount: fc.integer({ min: 1, max: 6 }), reason: text }, ['reservation']),
   'POST /v1/subjects/{subject}/reset': optional({ limit: fc.constantFrom('dailyMessages', 'x') }),
   'PUT /v1/rollout': fc.record({ mode: fc.constantFrom('enforce', 'shadow', 'off'), percent: fc.integer({ min: 0, max: 100 }) }),
   'POST /v1/keys': optional({ name: word, scopes: fc.constantFrom(['read'], ['consume', 'admin']), namespace: fc.constantFrom('a', 'b', 'default') }, ['scopes']),
@@ -103,16 +109,25 @@ describe('whatever is sent', () => {
     let reservation = 'none'
     let reserved = 0
     const turnedAway: string[] = []
+    const spend = async () => {
+      const subject = `telegram:s${reserved++}`
+      await ask('POST', `/v1/subjects/${subject}/grants`, { body: { amount: 5 } })
+      const decision = await jsonOf(ask('POST', '/v1/consume', { body: { subject, plan: 'Business', operation: 'chatgpt_message' } }))
+      return { subject, reservation: decision.reservation.id as string }
+    }
     for (const [method, path] of routes) {
       const route = `${method} ${path}`
       let answered = 0
+      // Of strangers there is little to tell.
+      await ask('PUT', '/v1/subjects/user:1', { body: { plan: 'free' } })
       await fc.assert(
         fc.asyncProperty(text, query, bodies(route), headers, fc.boolean(), async (segment, search, sent, extra, isEncoded) => {
           if (path.includes('/reservations/')) reservation = (await jsonOf(ask('POST', '/v1/reserve', { body: { subject: `business:r${reserved++}`, plan: 'ENTERPRISE', operation: 'message' } }))).reservation.id
-          const filled = path.includes('/reservations/') && segment.length % 3 > 0 ? reservation : isEncoded ? encoded(segment) : segment.replaceAll(/[/?#\\\s]/g, '')
+          const spent = path.endsWith('/refunds') && (sent as { reservation?: unknown } | null)?.reservation === SPENT ? await spend() : undefined
+          const filled = spent ? spent.subject : path.includes('/reservations/') && segment.length % 3 > 0 ? reservation : isEncoded ? encoded(segment) : segment.replaceAll(/[/?#\\\s]/g, '')
           const url = path.replace(/\{\w+\}/, () => filled || 'x') + search
           const hasBody = method !== 'GET' && method !== 'DELETE'
-          const response = await ask(method, url, { ...(hasBody && { body: sent === undefined ? '' : JSON.stringify(sent) }), headers: extra })
+          const response = await ask(method, url, { ...(hasBody && { body: sent === undefined ? '' : JSON.stringify(spent ? { ...(sent as object), reservation: spent.reservation } : sent) }), headers: extra })
           if (response.status < 400) answered++
           const fault = await faultOf(response)
           if (fault !== undefined) throw new Error(`${method} ${url} ${JSON.stringify(sent)} ${JSON.stringify(extra)}: ${fault}`)

@@ -13,6 +13,14 @@ describe('/openapi.json', () => {
     for (const route of ['POST /v1/consume', 'GET /v1/subjects/{subject}/events', 'POST /api/worlds/{id}/message', 'DELETE /api/usage', 'POST /api/chat', 'POST /demo/clock', 'GET /metrics']) expect(described).toContain(route)
   })
 
+  it('names every operation once', async () => {
+    const { ask } = await startServer()
+    const { paths } = await jsonOf(ask('GET', '/openapi.json'))
+    const ids = Object.values(paths as Record<string, Record<string, { operationId: string }>>).flatMap((methods) => Object.values(methods).map(({ operationId }) => operationId))
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(ids).toEqual(expect.arrayContaining(['postConsume', 'postSubjectsGrants', 'getSubjectsLedger', 'deleteKeys', 'postWorldsMessage', 'getIndex', 'getOpenapiJson']))
+  })
+
   it('resolves every reference, names every path parameter, and has an error for each route', async () => {
     const { ask } = await startServer()
     const document = await jsonOf(ask('GET', '/openapi.json'))

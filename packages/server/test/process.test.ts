@@ -69,7 +69,7 @@ describe('npm start', () => {
     const { output, url } = await started()
     expect(output()).toMatch(/demo mode/)
     expect(output()).toContain('"demo-admin-key"')
-    expect(output()).toMatch(/Keys, rollout and clock\s+are kept in .*; what was counted, and the plans that were stored, go with the process/)
+    expect(output()).toMatch(/Credits, plans,\s+keys, rollout and clock are kept in .*; what limits counted goes with the process/)
     expect((await ask(url(), 'demo-admin-key')).status).toBe(200)
   })
 
@@ -93,7 +93,7 @@ describe('npm start', () => {
     child.kill('SIGTERM')
     expect(await response.text()).toContain('[DONE]')
     expect(await exit).toBe(0)
-    expect(readdirSync(dataDir)).toEqual(['secret'])
+    expect(readdirSync(dataDir)).toEqual(['secret', 'tollgate.db'])
   })
 
   it.each([['SIGINT', 130], ['SIGTERM', 143]] as const)('ends at once on a second %s', async (signal, code) => {
@@ -132,10 +132,14 @@ describe('npm start', () => {
     [{ TOLLGATE_ADMIN_KEY: 'correct horse battery' }, 'white space'],
     [{ OPENAI_BASE_URL: 'here' }, 'OPENAI_BASE_URL'],
     [{ TOLLGATE_SECRET: 'short' }, 'secret'],
+    [{ DATABASE_URL: 'mysql://user:pa55word@host/db' }, 'DATABASE_URL'],
+    [{ DATABASE_URL: 'postgres://user:pa55word@127.0.0.1:1/db' }, 'user@127.0.0.1:1/db, cannot be used'],
+    [{ DATABASE_URL: 'postgres://user:pa55word%@127.0.0.1:1/db' }, 'DATABASE_URL'],
   ])('does not start with %j, and says why', async (env, text) => {
     const output = await refusalOf(env as Record<string, string>)
     expect(output).toContain(text)
     expect(output).not.toMatch(/\n +at /)
+    expect(output).not.toContain('pa55word')
   })
 
   it('ends with 1, and says how to get another port, when its own is taken', async () => {
@@ -168,5 +172,6 @@ describe('the environment', () => {
     expect(settingsOf({ TOLLGATE_DEMO: '1', PORT: '' })).toMatchObject({ port: 4400, hostname: '127.0.0.1', isDemo: true, isDemoKey: true, options: { dataDir: './.tollgate/', adminKey: 'demo-admin-key' } })
     expect(settingsOf({})).toMatchObject({ isDemo: false, isDemoKey: false })
     expect(settingsOf({}).options).toEqual({ dataDir: './.tollgate/' })
+    expect(settingsOf({ DATABASE_URL: 'postgres://h/d', TOLLGATE_DATA_DIR: 'x' }).options).toEqual({ databaseUrl: 'postgres://h/d' })
   })
 })

@@ -204,6 +204,7 @@ describe('plans and rollout', () => {
       ...['free', 'plus', 'ultra'].map((name) => `virtual-worlds/${name}`),
       ...['anonymous', 'user'].map((name) => `chat-models/${name}`),
       ...['FREE', 'TRIAL', 'PAYG', 'STARTER', 'PRO', 'ENTERPRISE'].map((name) => `business-chat/${name}`),
+      ...['Gift', 'Professional', 'Business'].map((name) => `telegram-bot/${name}`),
     ])
     expect(plans[1]).toMatchObject({ rank: 1, price: { amount: 5, currency: 'USD', every: 'month' }, headline: 'dailyMessages', credits: null, limits: { dailyMessages: { kind: 'quota', limit: 500, every: 'day' } } })
     expect(plans[2].limits.dailyMessages.limit).toBe(null)

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { TollgateError } from 'tollgate'
-import type { StateFile, StoredKey } from '../data/state.ts'
+import type { State, StateStore, StoredKey } from '../data/state.ts'
 
 /**
  * What a key may do. `read`: look at plans, subjects and usage, and ask what would be decided. `consume`: that, and decide
@@ -30,11 +30,11 @@ const TOKEN = /^tg_([0-9a-f]{16})_([\w-]{43})$/
 
 /** API keys: `tg_<id>_<secret>`, of which the secret's SHA-256 is kept. */
 export class KeyRing {
-  readonly #state: StateFile
+  readonly #state: StateStore
   readonly #operatorHash: Buffer | undefined
   readonly #now: () => number
 
-  constructor(state: StateFile, operatorKey: string | undefined, now: () => number = Date.now) {
+  constructor(state: StateStore, operatorKey: string | undefined, now: () => number = Date.now) {
     this.#state = state
     this.#operatorHash = operatorKey === undefined ? undefined : sha256(operatorKey)
     this.#now = now
@@ -60,36 +60,48 @@ export class KeyRing {
     return this.#state.current.keys.filter((key) => mayManage(caller, key.namespace)).map(viewOf)
   }
 
-  /** @returns the key and its token, which nobody can be told again. */
-  create(caller: Caller, { name, namespace = caller.namespace, scopes }: { name?: string | undefined; namespace?: string | undefined; scopes: readonly Scope[] }): { view: KeyView; token: string } {
+  async create(caller: Caller, { name, namespace = caller.namespace, scopes }: { name?: string | undefined; namespace?: string | undefined; scopes: readonly Scope[] }): Promise<MadeKey> {
     if (!mayManage(caller, namespace)) throw new TollgateError('FORBIDDEN', `namespace: this key manages the keys of '${caller.namespace}' only`, { field: 'namespace' })
-    const { keys } = this.#state.current
-    if (keys.length >= MAX_KEYS) throw new TollgateError('INVALID_REQUEST', `${MAX_KEYS} keys are the most; revoke some first`)
     const { secret, hash } = newSecret()
     const key: StoredKey = { id: randomBytes(8).toString('hex'), namespace, name: name ?? null, scopes: [...new Set(scopes)], hash, createdAt: this.#now() }
-    this.#state.update({ keys: [...keys, key] })
+    await this.#state.update(({ keys }) => {
+      if (keys.length >= MAX_KEYS) throw new TollgateError('INVALID_REQUEST', `${MAX_KEYS} keys are the most; revoke some first`)
+      return { keys: [...keys, key] }
+    })
     return { view: viewOf(key), token: tokenOf(key.id, secret) }
   }
 
   /** A new secret for a key; the old one stops at once. */
-  rotate(caller: Caller, id: string): { view: KeyView; token: string } {
-    const key = this.#managed(caller, id)
+  async rotate(caller: Caller, id: string): Promise<MadeKey> {
     const { secret, hash } = newSecret()
-    this.#state.update({ keys: this.#state.current.keys.map((other) => (other === key ? { ...key, hash } : other)) })
-    return { view: viewOf(key), token: tokenOf(id, secret) }
+    let view: KeyView
+    await this.#state.update((state) => {
+      const key = managed(state, caller, id)
+      view = viewOf(key)
+      return { keys: state.keys.map((other) => (other === key ? { ...key, hash } : other)) }
+    })
+    return { view: view!, token: tokenOf(id, secret) }
   }
 
-  revoke(caller: Caller, id: string): void {
-    const key = this.#managed(caller, id)
-    this.#state.update({ keys: this.#state.current.keys.filter((other) => other !== key) })
+  async revoke(caller: Caller, id: string): Promise<void> {
+    await this.#state.update((state) => {
+      const key = managed(state, caller, id)
+      return { keys: state.keys.filter((other) => other !== key) }
+    })
   }
+}
 
-  /** Keys of other namespaces do not exist for this caller. */
-  #managed(caller: Caller, id: string): StoredKey {
-    const key = this.#state.current.keys.find((other) => other.id === id)
-    if (key && mayManage(caller, key.namespace)) return key
-    throw new TollgateError('NOT_FOUND', 'id: there is no such key', { field: 'id' })
-  }
+/** A key and its token, which nobody can be told again. */
+export interface MadeKey {
+  readonly view: KeyView
+  readonly token: string
+}
+
+/** Keys of other namespaces do not exist for this caller. */
+function managed({ keys }: State, caller: Caller, id: string): StoredKey {
+  const key = keys.find((other) => other.id === id)
+  if (key && mayManage(caller, key.namespace)) return key
+  throw new TollgateError('NOT_FOUND', 'id: there is no such key', { field: 'id' })
 }
 
 const mayManage = (caller: Caller, namespace: string) => caller.isOperator || caller.namespace === namespace

@@ -3,12 +3,12 @@ import { resolve } from 'node:path'
 import { StartupError } from '../startup-error.ts'
 import { lockFolder } from './lock.ts'
 import { folderSecret } from './secret.ts'
-import { openState, type StateFile } from './state.ts'
+import { openState, type StateStore } from './state.ts'
 
 /** An open data folder: locked until it is closed. */
 export interface DataFolder {
   readonly path: string
-  readonly state: StateFile
+  readonly state: StateStore
   readonly secret: () => string
   close(): void
 }

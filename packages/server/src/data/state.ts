@@ -1,4 +1,4 @@
-/** What has to survive a restart until there is a database: the demo clock, API keys, the rollout. One small JSON file. */
+/** What the server itself has to keep: the demo clock, API keys, the rollout. Small: in one JSON file, or one row of a database. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -24,42 +24,77 @@ const state = z.object({
 export type StoredKey = Readonly<z.infer<typeof storedKey>>
 export type State = Readonly<z.infer<typeof state>>
 
-const EMPTY: State = state.parse({ version: 1 })
+export const EMPTY: State = state.parse({ version: 1 })
 
-/** The state, always as it is on disk: a change that could not be written has not happened. */
-export interface StateFile {
+/** What a change makes of the state as it is then. What it throws ends the change. */
+export type Change = (current: State) => Partial<Omit<State, 'version'>>
+
+/** The state, always as it was written: a change that could not be written has not happened. */
+export interface StateStore {
   readonly current: State
-  update(change: Partial<Omit<State, 'version'>>): void
+  update(change: Change): Promise<void>
+  /** Calls `listener` after each change, made here or by another process. */
+  onChange(listener: (before: State, after: State) => void): void
+}
+
+/** The state of this process, and who listens to it. */
+export class Current {
+  readonly #listeners: ((before: State, after: State) => void)[] = []
+  #state: State
+
+  constructor(state: State) {
+    this.#state = state
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  set(next: State): void {
+    const before = this.#state
+    this.#state = next
+    for (const listener of this.#listeners) listener(before, next)
+  }
+
+  listen(listener: (before: State, after: State) => void): void {
+    this.#listeners.push(listener)
+  }
 }
 
 /** For servers without a data folder: gone with the process. */
-export function memoryState(): StateFile {
-  let current = EMPTY
-  return {
-    get current() {
-      return current
-    },
-    update(change) {
-      current = { ...current, ...change }
-    },
-  }
+export function memoryState(): StateStore {
+  return stateOf(EMPTY, () => {})
 }
 
 /** @throws StartupError when the file is there and cannot be used. */
-export function openState(folder: string): StateFile {
+export function openState(folder: string): StateStore {
   const path = join(folder, 'state.json')
-  let current = read(path)
+  // Synchronous: changes are an operator's, rare and small, and cannot overtake each other.
+  return stateOf(read(path), (next) => write(path, `${JSON.stringify(next, null, 2)}\n`))
+}
+
+function stateOf(initial: State, save: (next: State) => void): StateStore {
+  const current = new Current(initial)
   return {
     get current() {
-      return current
+      return current.state
     },
-    // Synchronous: changes are an operator's, rare and small, and cannot overtake each other.
-    update(change) {
-      const next = { ...current, ...change }
-      write(path, `${JSON.stringify(next, null, 2)}\n`)
-      current = next
+    async update(change) {
+      const next = { ...current.state, ...change(current.state) }
+      save(next)
+      current.set(next)
     },
+    onChange: (listener) => current.listen(listener),
   }
+}
+
+/** @throws what is wrong with the text, and where */
+export function parseState(text: string): State {
+  const parsed = state.safeParse(parse(text))
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const where = issue?.path.length ? ` at ${issue.path.join('.')}` : ''
+  throw new Error(`not a state of Tollgate${where}: ${issue?.message ?? 'unknown'}`)
 }
 
 function read(path: string): State {
@@ -70,11 +105,11 @@ function read(path: string): State {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return EMPTY
     throw new StartupError(`${path} cannot be read (${(error as Error).message}). It holds API keys and the demo clock: make it readable for this user.`)
   }
-  const parsed = state.safeParse(parse(text))
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  const where = issue?.path.length ? ` at ${issue.path.join('.')}` : ''
-  throw new StartupError(`${path} is not a state file of Tollgate${where}: ${issue?.message ?? 'unknown'}. Restore it from a backup, or move it away to start afresh (API keys and the demo clock are lost then).`)
+  try {
+    return parseState(text)
+  } catch (error) {
+    throw new StartupError(`${path} is ${(error as Error).message}. Restore it from a backup, or move it away to start afresh (API keys and the demo clock are lost then).`)
+  }
 }
 
 function parse(text: string): unknown {

@@ -3,7 +3,7 @@ import { ANONYMOUS_MODELS, defaultPlan, planSet, PREMIUM_MODELS } from 'tollgate
 import { json } from '../http/json.ts'
 import type { Call } from '../http/router.ts'
 import { resetSubject } from '../tenants.ts'
-import { isWithoutPlan } from '../usage-view.ts'
+import { isWithoutPlan } from '../usage-of.ts'
 import type { DemoContext } from './context.ts'
 import { type DemoIdentity, nameOf, planFor, storedPlanOf } from './identity.ts'
 import * as schemas from './schemas.ts'

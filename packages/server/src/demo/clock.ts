@@ -1,15 +1,15 @@
 import { type Clock, systemClock, TollgateError } from 'tollgate'
-import type { StateFile } from '../data/state.ts'
+import type { StateStore } from '../data/state.ts'
 
 /** The engine's calendar ends in 2096. */
 const LATEST_AT = 4e12
 
-/** Running time plus an offset that only grows, so that a newcomer need not wait for midnight. Kept: it survives a restart. */
+/** Running time plus an offset that only grows, so that a newcomer need not wait for midnight. Kept: it survives a restart, and all processes of a database share it. */
 export class DemoClock implements Clock {
-  readonly #state: StateFile
+  readonly #state: StateStore
   readonly #running: () => number
 
-  constructor(state: StateFile, running: () => number = Date.now) {
+  constructor(state: StateStore, running: () => number = Date.now) {
     this.#state = state
     this.#running = running
   }
@@ -24,9 +24,13 @@ export class DemoClock implements Clock {
   }
 
   /** @throws INVALID_REQUEST */
-  advance(ms: number): number {
-    if (this.now() + ms > LATEST_AT) throw new TollgateError('INVALID_REQUEST', `advanceMs: the demo clock ends in the year 2096; use at most ${LATEST_AT - this.now()}`, { field: 'advanceMs' })
-    if (ms > 0) this.#state.update({ clockOffsetMs: this.#state.current.clockOffsetMs + ms })
+  async advance(ms: number): Promise<number> {
+    if (ms === 0) return this.now()
+    await this.#state.update(({ clockOffsetMs }) => {
+      const left = LATEST_AT - this.#running() - clockOffsetMs
+      if (ms > left) throw new TollgateError('INVALID_REQUEST', `advanceMs: the demo clock ends in the year 2096; use at most ${left}`, { field: 'advanceMs' })
+      return { clockOffsetMs: clockOffsetMs + ms }
+    })
     return this.now()
   }
 }

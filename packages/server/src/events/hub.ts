@@ -1,6 +1,6 @@
 import { type Tollgate, TollgateError } from 'tollgate'
 import type { Metrics } from '../metrics/metrics.ts'
-import { isWithoutPlan, usageView } from '../usage-view.ts'
+import { isWithoutPlan, usageOf } from '../usage-of.ts'
 import { Subscription } from './subscription.ts'
 
 /** Open streams of one namespace at a time: each is a connection and a queue. */
@@ -86,10 +86,10 @@ export class EventHub {
     if (--this.#count === 0) this.#detach.forEach((detach) => detach())
   }
 
-  /** `undefined` for a subject that has no plan, because nothing was asked for it yet. */
+  /** `undefined` for a subject of which nothing is known, because nothing was asked for it yet. */
   async #usage(subject: string): Promise<unknown> {
     try {
-      return usageView(await this.#tollgate.usage(subject))
+      return await usageOf(this.#tollgate, subject)
     } catch (error) {
       if (isWithoutPlan(error)) return undefined
       throw error

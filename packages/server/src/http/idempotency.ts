@@ -1,11 +1,19 @@
-import { createHmac } from 'node:crypto'
-import { type Receipts, TollgateError } from 'tollgate'
+import { createHash, createHmac, randomUUID } from 'node:crypto'
+import { type ReceiptStore, TollgateError } from 'tollgate'
 
 /** An answer as it was given. */
 export interface Remembered {
   readonly status: number
   readonly headers: readonly (readonly [string, string])[]
   readonly body: string
+}
+
+/** One attempt at what a request asks for. */
+export interface Attempt {
+  /** Names what is done: every attempt of the same request with the same key has the same. */
+  readonly effect: string
+  /** Says that an answer that has begun went wrong: it is then not remembered. */
+  failed(): void
 }
 
 const MAX_KEY = 256
@@ -15,6 +23,11 @@ export function idempotencyKeyOf(header: string | undefined, body: unknown): str
   if (header === undefined) return (body as { idempotencyKey?: string } | undefined)?.idempotencyKey
   if (header.length >= 1 && header.length <= MAX_KEY) return header
   throw new TollgateError('INVALID_REQUEST', `Idempotency-Key: use 1 to ${MAX_KEY} characters`, { field: 'Idempotency-Key' })
+}
+
+/** A name for the effect of a key that outlives the answers that are kept: money is not given twice, however late. */
+export function lastingEffectOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url')
 }
 
 /** Tells requests apart without keeping them: the same JSON in another order, or with other spaces, is the same request. */
@@ -31,32 +44,36 @@ function sorted(value: unknown): unknown {
 
 /**
  * Answers a request once: the same key gives the same answer again. What `run` returns is an answer, a denial too; what it
- * throws, a stream that breaks, and one of which `run` says that it failed, is none, and the key is free again. A stream is
- * handed on while it is being remembered. `secret` is a member of a JSON answer that only the first one has: it is not kept.
+ * throws, a stream that breaks, and one of which `run` says that it failed, is none, and the key is free again. An answer is
+ * given when it has been written down; a stream is handed on meanwhile, and ends when it has. `secret` is a member of a JSON
+ * answer that only the first one has: it is not kept.
  */
-export async function answerOnce(receipts: Receipts<Remembered>, key: string, fingerprint: string, run: (failed: () => void) => Promise<Response>, secret?: string): Promise<Response> {
+export async function answerOnce(receipts: ReceiptStore<Remembered>, key: string, fingerprint: string, run: (attempt: Attempt) => Promise<Response>, secret?: string): Promise<Response> {
   let start: (response: Response) => void
-  const started = new Promise<Response>((resolve) => {
+  const streaming = new Promise<Response>((resolve) => {
     start = resolve
   })
-  const remembered = receipts.once(key, fingerprint, async () => {
+  let own: Remembered | undefined
+  const remembered = receipts.once(key, fingerprint, async (effect = randomUUID()) => {
     let hasFailed = false
-    const response = await run(() => {
-      hasFailed = true
+    const response = await run({
+      effect,
+      failed: () => {
+        hasFailed = true
+      },
     })
     if (!isStream(response)) {
-      const answer = { status: response.status, headers: [...response.headers], body: await response.text() }
-      start(responseOf(answer))
-      return secret === undefined ? answer : { ...answer, body: without(answer.body, secret) }
+      own = { status: response.status, headers: [...response.headers], body: await response.text() }
+      return secret === undefined ? own : { ...own, body: without(own.body, secret) }
     }
-    const { copy, body } = listenedTo(response)
+    const { copy, body } = listenedTo(response, () => remembered)
     start(copy)
     const answer = { status: response.status, headers: [...response.headers], body: await body }
     if (hasFailed) throw new TollgateError('ABORTED', 'the answer broke off')
     return answer
   })
-  const replayed = remembered.then(({ answer, isReplay }) => (isReplay ? responseOf(answer, { 'Idempotency-Replayed': 'true' }) : started))
-  return Promise.race([started, replayed])
+  const whole = remembered.then(({ answer, isReplay }) => (isReplay ? responseOf(answer, { 'Idempotency-Replayed': 'true' }) : own ? responseOf(own) : streaming))
+  return Promise.race([streaming, whole])
 }
 
 function without(body: string, member: string): string {
@@ -72,8 +89,8 @@ function responseOf({ status, headers, body }: Remembered, more: Record<string, 
   return response
 }
 
-/** The response with the same body, whose text is kept; it rejects when the stream fails or its reader leaves. */
-function listenedTo(response: Response): { copy: Response; body: Promise<string> } {
+/** The response with the same body, whose text is kept; it rejects when the stream fails or its reader leaves. It ends after `written`. */
+function listenedTo(response: Response, written: () => Promise<unknown>): { copy: Response; body: Promise<string> } {
   const reader = response.body!.getReader()
   const decoder = new TextDecoder()
   let text = ''
@@ -97,6 +114,8 @@ function listenedTo(response: Response): { copy: Response; body: Promise<string>
           throw error
         }
         finish(text)
+        // What cannot be remembered was answered all the same.
+        await written().catch(() => {})
         controller.close()
       },
       async cancel(reason) {

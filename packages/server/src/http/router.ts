@@ -5,7 +5,7 @@ import { type Locale, negotiateLocale, TollgateError } from 'tollgate'
 import { problem } from '../schemas/problem.ts'
 import type { Tenant } from '../tenants.ts'
 import { readBody } from './body.ts'
-import { answerOnce, fingerprintOf, idempotencyKeyOf } from './idempotency.ts'
+import { answerOnce, type Attempt, fingerprintOf, idempotencyKeyOf } from './idempotency.ts'
 import { MethodNotAllowed, parseWith } from './problems.ts'
 
 /** A request that did not come over a socket has no bindings, whatever the type says. */
@@ -59,6 +59,10 @@ export interface Call<I extends Identity, P = unknown, Q = unknown, B = unknown>
   readonly params: P
   readonly query: Q
   readonly body: B
+  /** The idempotency key, with whose and of which route it is. */
+  readonly key: string | undefined
+  /** Set where there is a key. */
+  readonly effect: string | undefined
   /** Says that an answer that has begun went wrong: it is then not remembered. */
   readonly failed: () => void
 }
@@ -97,12 +101,13 @@ export class Router {
       const params = (endpoint.params && parseWith(endpoint.params, c.req.param())) as Read<P>
       const query = (endpoint.query && parseWith(endpoint.query, queryOf(c))) as Read<Q>
       const body = (endpoint.body && (await this.#bodyOf(c, endpoint.body, endpoint.isBodyOptional === true))) as Read<B>
-      const run = async (failed: () => void) => handle({ c, identity, params, query, body, failed })
-      const key = isWrite ? idempotencyKeyOf(c.req.header('Idempotency-Key'), body) : undefined
-      if (key === undefined) return run(() => {})
+      const sent = isWrite ? idempotencyKeyOf(c.req.header('Idempotency-Key'), body) : undefined
+      if (sent === undefined) return handle({ c, identity, params, query, body, key: undefined, effect: undefined, failed: () => {} })
       const { pathname, search } = new URL(c.req.url)
       const fingerprint = fingerprintOf(this.#options.secret, pathname + search, body)
-      return answerOnce(identity.tenant.receipts, JSON.stringify([method, path, identity.owner, key]), fingerprint, run, endpoint.secret)
+      const key = JSON.stringify([method, path, identity.owner, sent])
+      const run = async ({ effect, failed }: Attempt) => handle({ c, identity, params, query, body, key, effect, failed })
+      return answerOnce(identity.tenant.receipts, key, fingerprint, run, endpoint.secret)
     })
   }
 
@@ -137,6 +142,7 @@ export class Router {
     this.app.openAPIRegistry.registerPath({
       method,
       path,
+      operationId: operationIdOf(method, path),
       tags: [tag],
       summary,
       ...(description !== undefined && { description }),
@@ -157,6 +163,12 @@ export class Router {
 
 function describeAnswer({ description, schema, contentType = 'application/json', headers }: Endpoint<Identity, Shape, Shape, Shape>['answers'][number]) {
   return { description, ...(headers && { headers }), ...(schema && { content: { [contentType]: { schema } } }) }
+}
+
+/** `postSubjectsGrants`: for clients that are generated. */
+function operationIdOf(method: string, path: string): string {
+  const words = path.replace(/^\/(v1|api)\//, '/').split(/[/.]/).filter((word) => word !== '' && !word.startsWith('{'))
+  return method + (words.length === 0 ? ['index'] : words).map((word) => word[0]!.toUpperCase() + word.slice(1)).join('')
 }
 
 const honoPath = (path: string) => path.replaceAll(/\{(\w+)\}/g, ':$1')

@@ -19,6 +19,6 @@ export interface RouteContext {
   readonly log: Log
   readonly heartbeatMs: number
   readonly isDemo: boolean
-  /** False from the moment the server began to stop. */
-  readonly isReady: () => boolean
+  /** `unavailable` while what everything is kept in does not answer. */
+  readonly readiness: () => Promise<'ready' | 'stopping' | 'unavailable'>
 }

@@ -13,6 +13,7 @@ const denial = (description: string) => ({ description, schema: problem, content
 
 const answers = {
   200: { description: 'The decision, allowed or not.', schema: schemas.decision, headers: schemas.decisionHeaders },
+  402: denial('Not enough credits, under `?respond=status`: with `cost`, `balance` and `deficit`.'),
   403: denial('Not in the plan, under `?respond=status`; or the key lacks the scope.'),
   429: denial('Over a limit, under `?respond=status`.'),
 }
@@ -34,10 +35,10 @@ export function addDecisions({ router, needs }: RouteContext): void {
   )
 }
 
-/** The idempotency key stays here: its answers are kept as they were sent. */
-function requestOf({ c, body }: Call<KeyIdentity, unknown, unknown, Body>): TollgateRequest {
+/** The idempotency key stays here: its answers are kept as they were sent. The engine is told what to do once. */
+function requestOf({ c, body, effect }: Call<KeyIdentity, unknown, unknown, Body>): TollgateRequest {
   const { idempotencyKey: _, ...request } = body
-  return { ...request, locale: localeOf(c, body.locale, 'en') } as TollgateRequest
+  return { ...request, ...(effect !== undefined && { idempotencyKey: effect }), locale: localeOf(c, body.locale, 'en') } as TollgateRequest
 }
 
 function answer({ identity, query }: Call<KeyIdentity, unknown, { respond?: 'decision' | 'status' | undefined }>, decision: Decision): Response {

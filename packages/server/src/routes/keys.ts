@@ -3,7 +3,7 @@ import * as schemas from '../schemas/administration.ts'
 import type { RouteContext } from './context.ts'
 
 /** `/v1/keys`: made, listed, rotated, revoked. */
-export function addKeys({ router, needs, keys, tenants }: RouteContext): void {
+export function addKeys({ router, needs, keys }: RouteContext): void {
   const path = '/v1/keys'
   const tag = 'Keys'
   // What one admin key was answered is not for another, which may manage other keys.
@@ -15,8 +15,8 @@ export function addKeys({ router, needs, keys, tenants }: RouteContext): void {
   )
   router.add(
     { method: 'post', path, tag, summary: 'Make a key', description: once, access, body: schemas.keyBody, secret: 'key', answers: { 201: { description: 'The key; its secret is shown this once.', schema: schemas.keyWithSecret } } },
-    ({ identity, body }) => {
-      const { view, token } = keys.create(identity.caller, body)
+    async ({ identity, body }) => {
+      const { view, token } = await keys.create(identity.caller, body)
       return json({ ...view, key: token }, 201)
     },
   )
@@ -32,15 +32,13 @@ export function addKeys({ router, needs, keys, tenants }: RouteContext): void {
       secret: 'key',
       answers: { 200: { description: 'The key; its secret is shown this once.', schema: schemas.keyWithSecret } },
     },
-    ({ identity, params }) => {
-      const { view, token } = keys.rotate(identity.caller, params.id)
-      tenants.endStreamsOf(params.id)
+    async ({ identity, params }) => {
+      const { view, token } = await keys.rotate(identity.caller, params.id)
       return json({ ...view, key: token })
     },
   )
-  router.add({ method: 'delete', path: `${path}/{id}`, tag, summary: 'Revoke a key', description: 'Its event streams end.', access, params, answers: { 204: { description: 'It is worth nothing any more.' } } }, ({ identity, params }) => {
-    keys.revoke(identity.caller, params.id)
-    tenants.endStreamsOf(params.id)
+  router.add({ method: 'delete', path: `${path}/{id}`, tag, summary: 'Revoke a key', description: 'Its event streams end.', access, params, answers: { 204: { description: 'It is worth nothing any more.' } } }, async ({ identity, params }) => {
+    await keys.revoke(identity.caller, params.id)
     return noContent()
   })
 }

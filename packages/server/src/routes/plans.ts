@@ -13,8 +13,8 @@ export function addPlans({ router, needs, tenants, planSets }: RouteContext): vo
   router.add({ method: 'get', path: '/v1/rollout', tag: 'Plans', summary: 'How much the limits bite', access: needs('read'), answers }, ({ identity }) => json(identity.tenant.tollgate.rollout))
   router.add(
     { method: 'put', path: '/v1/rollout', tag: 'Plans', summary: 'Switch limits off, or on for a share of subjects', description: 'From the next request on, and after a restart.', access: needs('admin'), body: schemas.rollout, answers },
-    ({ identity, body }) => {
-      tenants.setRollout(identity.tenant, body)
+    async ({ identity, body }) => {
+      await tenants.setRollout(identity.tenant, body)
       return json(identity.tenant.tollgate.rollout)
     },
   )

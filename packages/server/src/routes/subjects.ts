@@ -1,11 +1,11 @@
-import { type PlanFacts, type SubjectRecord, type Tollgate, TollgateError } from 'tollgate'
+import { type PlanChange, type PlanFacts, type SubjectRecord, type Tollgate, TollgateError } from 'tollgate'
 import { z } from '@hono/zod-openapi'
 import { json, noContent } from '../http/json.ts'
 import { sseResponse } from '../http/sse.ts'
 import * as schemas from '../schemas/administration.ts'
 import { subjectParams } from '../schemas/decisions.ts'
 import { eraseSubject, resetSubject } from '../tenants.ts'
-import { isWithoutPlan, usageView } from '../usage-view.ts'
+import { isWithoutPlan, usageOf } from '../usage-of.ts'
 import type { RouteContext } from './context.ts'
 
 /** `/v1/subjects/{subject}` and below. */
@@ -20,31 +20,31 @@ export function addSubjects({ router, needs, heartbeatMs }: RouteContext): void 
     json(await stateOf(identity.tenant.tollgate, params.subject)),
   )
   router.add(
-    { method: 'put', path, tag, summary: 'Store its plan', description: 'From now on; what it used counts on. Facts that are left out stay as they are, null removes one.', access: needs('admin'), params, body: schemas.subjectBody, answers: known },
+    { method: 'put', path, tag, summary: 'Store its plan', description: "From now on, or from the end of the period; what it used counts on. The plan's credits are granted with it. Facts that are left out stay as they are, null removes one.", access: needs('admin'), params, body: schemas.subjectBody, answers: known },
     async ({ identity, params, body }) => {
       if (body.subject !== undefined && body.subject !== params.subject) throw new TollgateError('INVALID_REQUEST', 'subject: it is not the one of the path; leave it out', { field: 'subject' })
-      const record = await identity.tenant.tollgate.setPlan(params.subject, body.plan, factsOf(body))
+      const record = await identity.tenant.tollgate.setPlan(params.subject, body.plan, factsOf(body), changeOf(body.change))
       identity.tenant.hub.touch(params.subject)
       return json(viewOf(params.subject, record))
     },
   )
   router.add(
-    { method: 'delete', path, tag, summary: 'Forget a subject', description: 'What is stored of it and what it used. Its event streams end.', access: needs('admin'), params, answers: { 204: { description: 'It is forgotten.' } } },
+    { method: 'delete', path, tag, summary: 'Forget a subject', description: 'What is stored of it, what it used, and its name, keys and reasons in the ledger, whose entries and sums stay, of nobody. Its event streams end.', access: needs('admin'), params, answers: { 204: { description: 'It is forgotten.' } } },
     async ({ identity, params }) => {
       await eraseSubject(identity.tenant, params.subject)
       return noContent()
     },
   )
   router.add(
-    { method: 'get', path: `${path}/usage`, tag, summary: 'How its limits stand', description: 'Of limits that are counted per something, one state per live partition.', access: needs('read'), params, query: schemas.usageQuery, answers: usage },
+    { method: 'get', path: `${path}/usage`, tag, summary: 'How its limits stand', description: 'Of limits that are counted per something, one state per live partition. With its credits.', access: needs('read'), params, query: schemas.usageQuery, answers: usage },
     async ({ identity, params, query: { plan } }) => {
       const { tollgate } = identity.tenant
-      return json(usageView(plan === undefined ? await ofKnown(() => tollgate.usage(params.subject)) : await tollgate.usage(params.subject, { plan })))
+      return json(plan === undefined ? await ofKnown(() => usageOf(tollgate, params.subject)) : await tollgate.usage(params.subject, { plan }))
     },
   )
   router.add(
     { method: 'post', path: `${path}/reset`, tag, summary: 'Forget what it used', access: needs('admin'), params, body: schemas.resetBody, isBodyOptional: true, answers: usage },
-    async ({ identity, params, body }) => json(usageView(await ofKnown(() => resetSubject(identity.tenant, params.subject, body.limit)))),
+    async ({ identity, params, body }) => json(await ofKnown(() => resetSubject(identity.tenant, params.subject, body.limit))),
   )
   const events = 'Server-sent events: `usage` at once and after each change, `decision` for every consume and reserve; comments keep the connection open. A client that reads too slowly misses the oldest decisions, and is told how many.'
   router.add(
@@ -80,6 +80,10 @@ async function ofKnown<T>(ask: () => Promise<T>): Promise<T> {
 
 function viewOf(subject: string, record: SubjectRecord): object {
   return { subject, ...record }
+}
+
+function changeOf(change: z.output<typeof schemas.subjectBody>['change']): PlanChange {
+  return Object.fromEntries(Object.entries(change ?? {}).filter(([, value]) => value !== undefined))
 }
 
 function factsOf({ anchorAt, team, attributes, overrides }: z.output<typeof schemas.subjectBody>): PlanFacts {

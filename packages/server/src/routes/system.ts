@@ -7,14 +7,17 @@ import type { RouteContext } from './context.ts'
 const state = z.object({ status: z.string() })
 
 /** What machines ask: `/healthz`, `/readyz`, `/metrics`, `/openapi.json`; and `/`, for people who try the address. */
-export function addSystem({ router, anybody, metrics, isReady, isDemo }: RouteContext): void {
+export function addSystem({ router, anybody, metrics, readiness, isDemo }: RouteContext): void {
   const tag = 'System'
   const access = anybody
   const get = { method: 'get', tag, access } as const
   router.add({ ...get, path: '/healthz', summary: 'Whether the process runs', answers: { 200: { description: 'It does.', schema: state } } }, () => json({ status: 'ok' }))
   router.add(
-    { ...get, path: '/readyz', summary: 'Whether to send it requests', answers: { 200: { description: 'Ready.', schema: state }, 503: { description: 'It is shutting down.', schema: state } } },
-    () => (isReady() ? json({ status: 'ready' }) : json({ status: 'stopping' }, 503)),
+    { ...get, path: '/readyz', summary: 'Whether to send it requests', answers: { 200: { description: 'Ready.', schema: state }, 503: { description: '`stopping`, or `unavailable` while the database does not answer.', schema: state } } },
+    async () => {
+      const status = await readiness()
+      return json({ status }, status === 'ready' ? 200 : 503)
+    },
   )
   router.add(
     { ...get, path: '/metrics', summary: "Metrics in Prometheus' text format", description: 'Open, as scrapers expect; it names plans, limits and routes, never subjects or namespaces.', answers: { 200: { description: 'Text format 0.0.4.', schema: z.string(), contentType: 'text/plain' } } },
@@ -30,7 +33,7 @@ export function addSystem({ router, anybody, metrics, isReady, isDemo }: RouteCo
   function description(): unknown {
     return (made ??= router.app.getOpenAPI31Document({
       openapi: '3.1.0',
-      info: { title: 'Tollgate', version: VERSION, description: 'Rate limits and quotas for AI products, decided in one atomic step. Instants are epoch milliseconds, unlimited is null, a denial is an answer.' },
+      info: { title: 'Tollgate', version: VERSION, description: 'Rate limits, quotas and credits for AI products, decided in one atomic step. Instants are epoch milliseconds, unlimited is null, a denial is an answer.' },
     }))
   }
   router.app.openAPIRegistry.registerComponent('securitySchemes', KEY_SCHEME, {

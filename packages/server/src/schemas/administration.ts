@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { SCOPES } from '../auth/keys.ts'
+import { credits } from './credits.ts'
 import { decision, limitState } from './decisions.ts'
 import { amount, instant, name, namespace } from './values.ts'
 
@@ -11,6 +12,14 @@ const attributes = z
 
 const overrides = z.record(z.string().min(1).max(256), amount.nullable()).openapi({ description: 'Limits of its own, by name, in place of those of the plan; null is unlimited.', example: { monthlyTokens: 25_000_000 } })
 
+const change = z
+  .strictObject({
+    at: z.enum(['now', 'periodEnd']).optional().openapi({ description: '`now` (default), or when the running period of the plan’s credits ends: then `nextPlan` says so until it comes. A PUT in between takes its place.' }),
+    proration: z.enum(['restart', 'prorate']).optional().openapi({ description: 'Of a change at once. `restart` (default): a new period with a whole allowance begins. `prorate`: the period goes on, and the difference is granted, or taken back, for what is left of it.' }),
+    leftover: z.enum(['keep', 'void']).optional().openapi({ description: 'What is left of the allowance before: stays to the end of its period (default), or goes.' }),
+  })
+  .openapi('PlanChange', { description: 'What the change of plan does to credits.' })
+
 export const subjectBody = z
   .strictObject({
     subject: name.optional().openapi({ description: 'As in the path, so that what GET gave can be sent back.' }),
@@ -19,17 +28,23 @@ export const subjectBody = z
     team: name.nullable().optional().openapi({ description: 'null removes it.' }),
     attributes: attributes.nullable().optional().openapi({ description: 'All of them, in place of those that were stored; null removes them.' }),
     overrides: overrides.nullable().optional().openapi({ description: 'All of them, in place of those that were stored; null removes them.' }),
+    change: change.optional(),
   })
   .openapi('SubjectFacts')
 
 export const subject = z
-  .object({ subject: name, plan: name, anchorAt: instant.optional(), team: name.optional(), attributes: attributes.optional(), overrides: overrides.optional() })
+  .object({ subject: name, plan: name, nextPlan: z.object({ plan: name, at: z.number() }).optional().openapi({ description: 'The plan from `at` on.' }), anchorAt: instant.optional(), team: name.optional(), attributes: attributes.optional(), overrides: overrides.optional() })
   .openapi('Subject')
 
 export const usageQuery = z.strictObject({ plan: name.optional().openapi({ description: 'Default: the stored plan, else the one of its last admitted request.' }) })
 
 export const usage = z
-  .object({ subject: z.string(), plan: z.string(), limits: z.array(limitState), credits: z.null().openapi({ description: 'No plan has credits yet.' }) })
+  .object({
+    subject: z.string(),
+    plan: z.string().nullable().openapi({ description: 'null of a subject that has credits and nothing else.' }),
+    limits: z.array(limitState),
+    credits: credits.nullable().openapi({ description: 'null of a subject that never had any.' }),
+  })
   .openapi('Usage')
 
 export const resetBody = z.strictObject({ limit: name.optional().openapi({ description: 'Default: all.' }) }).openapi('Reset')
@@ -51,7 +66,19 @@ export const plans = z
         price: z.object({ amount: z.number(), currency: z.string(), every: z.union([z.string(), z.number()]) }).nullable(),
         limits: z.record(z.string(), z.looseObject({ kind: z.string() })).openapi({ description: 'As they were defined.' }),
         headline: z.string().nullable().openapi({ description: 'The limit that X-RateLimit-* speaks of.' }),
-        credits: z.object({ grant: z.number(), every: z.union([z.string(), z.number()]) }).nullable(),
+        credits: z
+          .looseObject({
+            grant: z.number(),
+            every: z.union([z.string(), z.number()]),
+            timezone: z.string().optional(),
+            anchor: z.enum(['subject', 'calendar']).optional(),
+            rollover: z.object({ max: z.number() }).optional(),
+            requires: z.string().optional(),
+            softLimit: z.number().optional(),
+            priority: z.number().optional(),
+          })
+          .nullable()
+          .openapi({ description: 'What it grants each period, as it was defined.' }),
       }),
     ),
   })

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi'
+import { cost } from './credits.ts'
 import { amount, limitKind, max, name } from './values.ts'
 
 const MAX_TTL_MS = 86_400_000
@@ -51,7 +52,8 @@ export const decision = z
     degraded: z.boolean(),
     violations: z.array(violation),
     limits: z.array(limitState),
-    reservation: z.object({ id: z.string(), expiresAt: z.number() }).optional().openapi({ description: 'After an admitted `reserve`, and where a unit of capacity was taken.' }),
+    credits: cost.optional().openapi({ description: 'Where the request costs some and no limit denied it before.' }),
+    reservation: z.object({ id: z.string(), expiresAt: z.number() }).optional().openapi({ description: 'After an admitted `reserve`; and after a `consume` that took capacity, which is released by it, or credits, which are refunded.' }),
     decidedAt: z.number(),
     retryAfterMs: z.number().nullable(),
   })

@@ -17,31 +17,47 @@ export interface Answer {
 /** The built server, as `npm start` runs it, in a process of its own with a data folder of its own. */
 export class RunningServer {
   readonly url: string
-  readonly #stop: () => Promise<unknown>
+  readonly #env: Record<string, string>
   readonly #folder: string
+  #stop: (instead?: 'KILL') => Promise<unknown> = async () => {}
 
-  private constructor(url: string, folder: string, stop: () => Promise<unknown>) {
-    this.url = url
+  private constructor(port: number, folder: string, env: Record<string, string>) {
+    this.url = `http://127.0.0.1:${port}`
     this.#folder = folder
-    this.#stop = stop
+    // A database of whoever runs the tests is not for them.
+    this.#env = { DATABASE_URL: '', ...env, PORT: String(port), TOLLGATE_DATA_DIR: folder }
   }
 
   static async start(env: Record<string, string> = {}): Promise<RunningServer> {
     const [port] = await freePorts(1)
-    const folder = mkdtempSync(path.join(tmpdir(), 'tollgate-story-'))
-    const { child, stop } = leash('TERM', process.execPath, [path.join(root, 'packages/server/bin/demo.mjs')], {
-      env: { ...process.env, PORT: String(port), TOLLGATE_DATA_DIR: folder, ...env },
-    })
+    const server = new RunningServer(port!, mkdtempSync(path.join(tmpdir(), 'tollgate-story-')), env)
+    await server.#run()
+    return server
+  }
+
+  async #run(): Promise<void> {
+    const { child, stop } = leash('TERM', process.execPath, [path.join(root, 'packages/server/bin/demo.mjs')], { env: { ...process.env, ...this.#env } })
+    this.#stop = stop
     let errors = ''
     child.stderr!.on('data', (chunk: Buffer) => (errors += chunk))
-    const server = new RunningServer(`http://127.0.0.1:${port}`, folder, stop)
     for (let attempt = 0; attempt < 400; attempt++) {
       if (child.exitCode !== null) break
-      if (await fetch(`${server.url}/readyz`).then((r) => r.ok, () => false)) return server
+      if (await fetch(`${this.url}/readyz`).then((r) => r.ok, () => false)) return
       await new Promise((resolve) => setTimeout(resolve, 25))
     }
     await stop()
     throw new Error(`the server did not become ready: ${errors}`)
+  }
+
+  /** Ends the process, by SIGTERM or at once, and starts another one in its place. */
+  async restart(how?: 'KILL'): Promise<void> {
+    await this.#stop(how)
+    await this.#run()
+  }
+
+  /** Ends the process at once; `restart` starts another. */
+  async kill(): Promise<void> {
+    await this.#stop('KILL')
   }
 
   async send(method: string, route: string, options: { headers?: Record<string, string>; body?: unknown } = {}): Promise<Answer> {

@@ -8,7 +8,7 @@ export interface SqlReceiptsOptions extends TableOptions {
   namespace?: string
   /** In place of the database's own clock, for how long answers are kept. */
   clock?: { now(): number }
-  /** After how long without a sign of life whoever answers is taken for dead, and the key is free. Default 10,000 ms. */
+  /** After how long without a sign of life whoever answers is taken for dead, and the key is free. Default 5000 ms. */
   leaseMs?: number
 }
 
@@ -25,7 +25,7 @@ export class SqlReceipts<T> {
   readonly #leaseMs: number
   readonly #sql: ReturnType<typeof statementsFor>
 
-  constructor(database: Database, { namespace = 'default', clock, leaseMs = 10_000, ...tables }: SqlReceiptsOptions = {}) {
+  constructor(database: Database, { namespace = 'default', clock, leaseMs = 5000, ...tables }: SqlReceiptsOptions = {}) {
     this.#database = database
     this.#namespace = namespace
     this.#clock = clock

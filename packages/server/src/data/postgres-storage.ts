@@ -1,0 +1,66 @@
+import { type Database, migrate, openPostgres } from 'tollgate/postgres'
+import { TollgateError } from 'tollgate'
+import type { Log } from '../log/log.ts'
+import { StartupError } from '../startup-error.ts'
+import { DatabaseState } from './database-state.ts'
+import { sqlStores } from './sql-stores.ts'
+import type { Storage } from './storage.ts'
+
+/** PostgreSQL, shared with other processes: everything is there, and no folder is needed. */
+export async function openPostgresStorage(url: string, log: Log): Promise<Storage> {
+  let database: Database | undefined
+  try {
+    database = await openPostgres(url)
+    await migrate(database)
+    const state = await DatabaseState.open(database, log)
+    return storageOf(database, state)
+  } catch (error) {
+    await database?.close().catch(() => {})
+    throw explained(error, url)
+  }
+}
+
+function storageOf(database: Database, state: DatabaseState): Storage {
+  return {
+    state,
+    secret: () => state.secret(),
+    stores: (clock) => sqlStores(database, clock, { hasCounters: true }),
+    isAlive: async () => (await database.query('SELECT 1')).length === 1,
+    async close() {
+      await state.stop()
+      await database.close()
+    },
+  }
+}
+
+const FIX = 'Or leave DATABASE_URL out: then everything is kept in a folder, by this process alone.'
+
+function explained(error: unknown, url: string): StartupError {
+  const message = withoutPassword((error as Error).message, url)
+  const code = TollgateError.isInstance(error) ? error.code : undefined
+  if (code === 'SCHEMA_MISMATCH') return new StartupError(`The database of DATABASE_URL is not one of this version: ${message}.`)
+  if (code === 'STORE_UNAVAILABLE') return new StartupError(`The database of DATABASE_URL, ${addressOf(url)}, cannot be used (${message}). Start it, or correct the address, user and password in DATABASE_URL. ${FIX}`)
+  return new StartupError(`DATABASE_URL cannot be used (${message}). Write postgres://user:password@host:5432/database, with %40 for @ and the like in the password; the user must be allowed to make tables. ${FIX}`)
+}
+
+/** Where it is, and as whom; never the password. */
+function addressOf(url: string): string {
+  if (!URL.canParse(url)) return 'whose URL cannot be read'
+  const { username, host, pathname } = new URL(url)
+  return `${username && `${username}@`}${host}${pathname}`
+}
+
+function withoutPassword(message: string, url: string): string {
+  // Also of what is no URL: all that stands between a colon and the last @.
+  const [, written] = /^[a-z]*:\/\/[^:@/]*:(.*)@/is.exec(url) ?? []
+  const passwords = [written, ...(URL.canParse(url) ? [new URL(url).password, decoded(new URL(url).password)] : [])]
+  return passwords.reduce<string>((text, password) => (password ? text.replaceAll(password, '…') : text), message)
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto'
+import { type Clock, type CounterStore, type Ledger, MemoryLedger, MemorySubjects, type ReceiptStore, Receipts, type SubjectStore, systemClock } from 'tollgate'
+import type { Remembered } from '../http/idempotency.ts'
+import type { Log } from '../log/log.ts'
+import { openFolderStorage } from './folder-storage.ts'
+import { openPostgresStorage } from './postgres-storage.ts'
+import { memoryState, type StateStore } from './state.ts'
+
+/** Everything that is kept: where depends on what the process is told, and nobody else asks. */
+export interface Storage {
+  readonly state: StateStore
+  /** What keys the digests of contents, where none was given. */
+  secret(): Promise<string>
+  /** `clock` in place of the storage's own: the demo's. */
+  stores(clock: Clock | undefined): Stores
+  /** Whether it answers. */
+  isAlive(): Promise<boolean>
+  close(): Promise<void>
+}
+
+export interface Stores {
+  /** Of all namespaces: what they ask for at one time travels together. */
+  readonly ledger: Ledger
+  of(namespace: string): NamespaceStores
+  /** Forgets what nobody can ask for again, up to `limit`. Returns how much that was. */
+  forget(limit: number): Promise<number>
+}
+
+export interface NamespaceStores {
+  readonly subjects: SubjectStore
+  readonly receipts: ReceiptStore<Remembered>
+  /** None: each engine counts in memory. */
+  readonly store?: CounterStore
+  readonly storeTimeoutMs?: number
+}
+
+export interface StorageOptions {
+  readonly dataDir?: string | undefined
+  readonly databaseUrl?: string | undefined
+  readonly maxReceipts: number
+  readonly log: Log
+}
+
+/** @throws StartupError that names what is wrong and the fix */
+export async function openStorage({ dataDir, databaseUrl, maxReceipts, log }: StorageOptions): Promise<Storage> {
+  if (databaseUrl !== undefined) return openPostgresStorage(databaseUrl, log)
+  if (dataDir !== undefined) return openFolderStorage(dataDir)
+  return memoryStorage(maxReceipts)
+}
+
+/** Gone with the process. */
+function memoryStorage(maxReceipts: number): Storage {
+  return {
+    state: memoryState(),
+    secret: async () => randomBytes(32).toString('base64url'),
+    stores: (clock = systemClock) => ({
+      ledger: new MemoryLedger(clock),
+      of: () => ({ subjects: new MemorySubjects(), receipts: new Receipts(clock, maxReceipts) }),
+      forget: async () => 0,
+    }),
+    isAlive: async () => true,
+    close: async () => {},
+  }
+}
