@@ -2,7 +2,7 @@ import LocalStore from '@fastify/rate-limit/store/LocalStore.js'
 import { MemoryStore as ExpressStore } from 'express-rate-limit'
 import { MemoryStore as HonoStore } from 'hono-rate-limiter'
 import { RateLimiterMemory, RateLimiterUnion } from 'rate-limiter-flexible'
-import { createTollgate, MemoryStore } from 'tollgate'
+import { createTollgate, MemoryLedger, MemoryStore, Receipts } from 'tollgate'
 import { createDigester } from '../packages/tollgate/dist/content/digest.js'
 import { Catalog } from '../packages/tollgate/dist/compile/catalog.js'
 import { systemClock } from '../packages/tollgate/dist/engine/clock.js'
@@ -123,9 +123,13 @@ function createEngine() {
     newId: () => '',
     rollout: { mode: 'enforce', percent: 100 },
     storeTimeoutMs: 50,
+    ledgerTimeoutMs: 5000,
     maxInFlight: 10_000,
-    maxReceipts: 100_000,
+    receipts: new Receipts(systemClock),
     localShare: 1,
+    ledger: new MemoryLedger(),
+    overage: { policy: 'clamp' },
+    accountOf: (subject) => subject,
   })
 }
 

@@ -46,6 +46,8 @@ export interface CommonOptions {
   rollout?: Rollout
   /** Deadline of a call to a remote store: an integer 1 … 60,000 ms. Default 50. */
   storeTimeoutMs?: number
+  /** Deadline of a call to the ledger: an integer 1 … 60,000 ms. Default 5000, as a commit waits for a disk. */
+  ledgerTimeoutMs?: number
   /** Calls to a remote store under way at a time: an integer 1 … 1,000,000. Default 10,000. */
   maxInFlight?: number
   /** In place of this process's memory: for callers that keep answers themselves. Idempotency keys still charge once. */
@@ -91,6 +93,7 @@ export function createTollgate(unchecked: AnyOptions): Tollgate {
     newId: options.newId ?? newReservationId,
     rollout: options.rollout ? validateRollout(options.rollout) : ENFORCED,
     storeTimeoutMs: options.storeTimeoutMs ?? 50,
+    ledgerTimeoutMs: options.ledgerTimeoutMs ?? 5000,
     maxInFlight: options.maxInFlight ?? 10_000,
     receipts: options.receipts ?? new Receipts<Decision>(clock, options.maxReceipts ?? 100_000),
     localShare: options.localShare ?? 1,

@@ -38,9 +38,11 @@ export async function decideWithCredits(engine: Engine, asked: TollgateRequest, 
   try {
     const { operation } = request
     const spending = { id, amount: cost, ...(operation !== undefined && { operation }) }
-    answer = await engine.askLedger(account, action === 'consume' ? { kind: 'deduct', ...spending } : { kind: 'hold', ...spending, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS })
+    answer = await engine.askLedger(account, action === 'consume' ? { kind: 'deduct', ...spending } : { kind: 'hold', ...spending, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS }, request.signal)
   } catch (error) {
     await engine.undoAll(decision.reservation!.id)
+    // With a key, whoever repeats the request resolves it.
+    if (isUnavailable(error) && asked.idempotencyKey === undefined) cancelLater(engine, account, id)
     throw error
   }
   decision.credits = creditsOf(answer.balance, cost, answer.deficit)
@@ -74,6 +76,22 @@ const KEY_DIGEST = 22
 /** The id by which the ledger knows a reservation, or an entry's `reservation`, which is that id. */
 export function ledgerIdOf(id: string): string {
   return /^(?:local_)?(k_[\w-]{22}(?=\.)|.*)/s.exec(id)![1]!
+}
+
+/** Waits between attempts to take back what nobody heard of: a minute in all. After that a hold has ended, a deduction stands. */
+const CANCEL_WAITS_MS = [0, 1000, 4000, 15_000, 40_000]
+
+/** The question may still be on its way to the ledger: it must not be paid for, now or later. */
+function cancelLater(engine: Engine, account: string, id: string, attempt = 0): void {
+  const waitMs = CANCEL_WAITS_MS[attempt]
+  if (waitMs === undefined) return
+  engine.config.clock.after(waitMs, () => {
+    engine.askLedger(account, { kind: 'cancel', id }).catch(() => cancelLater(engine, account, id, attempt + 1))
+  })
+}
+
+function isUnavailable(error: unknown): boolean {
+  return TollgateError.isInstance(error) && (error.code === 'STORE_UNAVAILABLE' || error.code === 'ABORTED')
 }
 
 function announced(engine: Engine, request: TollgateRequest, action: Action, decision: Decision): Decision {

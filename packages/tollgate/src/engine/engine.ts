@@ -41,6 +41,7 @@ export interface EngineConfig {
   newId: () => string
   rollout: Rollout
   storeTimeoutMs: number
+  ledgerTimeoutMs: number
   maxInFlight: number
   receipts: ReceiptStore<Decision>
   localShare: number
@@ -110,6 +111,7 @@ export class Engine {
   readonly config: EngineConfig
   rollout: Rollout
   readonly #guard: StoreGuard
+  readonly #ledgerGuard: StoreGuard
   readonly #scratch: Charges = { limits: [], charges: [] }
   /** When subjects were last given something, the latest last. */
   readonly #improvedAt = new Map<string, number>()
@@ -121,6 +123,7 @@ export class Engine {
     this.config = config
     this.rollout = config.rollout
     this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight)
+    this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight)
   }
 
   decide(request: TollgateRequest, action: Action): MaybePromise<Decision> {
@@ -224,7 +227,7 @@ export class Engine {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#guard.idle()
+    await Promise.all([this.#guard.idle(), this.#ledgerGuard.idle()])
     await this.config.store.close()
     await this.config.ledger.close()
   }
@@ -248,8 +251,10 @@ export class Engine {
     return request.also === undefined ? this.decideOne(request, action, { linked: [], own }) : decideTogether(this, request, action, own)
   }
 
-  askLedger(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
-    return this.config.ledger.run(this.config.accountOf(subject), command)
+  /** @throws STORE_UNAVAILABLE at the deadline, OVERLOADED, ABORTED */
+  askLedger(subject: string, command: LedgerCommand, signal?: AbortSignal): Promise<LedgerAnswer> {
+    this.#ledgerGuard.assertRoom()
+    return this.#ledgerGuard.within(this.config.ledger.run(this.config.accountOf(subject), command), signal)
   }
 
   balanceOf(subject: string, amount?: number): Promise<BalanceNow> {

@@ -1,7 +1,7 @@
 import type { AllowanceRule, Balance, GrantSource, LotFacts } from './account.ts'
 
 /** What can be asked of an account. Every command that changes something has a key, and has its effect once. */
-export type LedgerCommand = Grant | Void | Hold | Deduct | Commit | Release | Extend | Refund | SetAllowance | Touch
+export type LedgerCommand = Grant | Void | Hold | Deduct | Commit | Release | Cancel | Extend | Refund | SetAllowance | Touch
 
 interface Keyed {
   /** The same key with the same command gives the first answer again; with another, a conflict. */
@@ -65,6 +65,15 @@ export type Overage =
 
 export interface Release {
   readonly kind: 'release'
+  readonly id: string
+}
+
+/**
+ * As if a reservation had never been asked for: whoever asked never heard the answer, and nobody knows whether the
+ * question arrived, or still will. What it spent or holds comes back, and what comes later under its id is refused.
+ */
+export interface Cancel {
+  readonly kind: 'cancel'
   readonly id: string
 }
 

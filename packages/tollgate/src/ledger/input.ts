@@ -53,6 +53,9 @@ const RULES: { readonly [K in LedgerCommand['kind']]: (command: LedgerCommand & 
   release({ id }) {
     assertName(id, 'id')
   },
+  cancel({ id }) {
+    assertName(id, 'id')
+  },
   extend({ id, ttlMs }) {
     assertName(id, 'id')
     assertInteger(ttlMs, 'ttlMs', 1, MAX_TTL_MS)

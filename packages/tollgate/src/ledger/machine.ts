@@ -2,7 +2,7 @@ import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import { type Account, balanceOf, type Hold as OpenHold } from './account.ts'
 import { advance } from './advance.ts'
 import { changeAllowance } from './allowance.ts'
-import type { Commit, CreditReservation, Deduct, Extend, Grant, Hold, LedgerAnswer, LedgerCommand, Refund, Release, Remembered, Void } from './commands.ts'
+import type { Cancel, Commit, CreditReservation, Deduct, Extend, Grant, Hold, LedgerAnswer, LedgerCommand, Refund, Release, Remembered, Void } from './commands.ts'
 import type { Answer } from '../stores/sql/batches.ts'
 import { Book, type Entry } from './entries.ts'
 import { passesAt } from './forecast.ts'
@@ -83,6 +83,8 @@ function answerTo(book: Book, command: LedgerCommand, known: Known, now: number,
       return commit(book, command, known, remember, now)
     case 'release':
       return release(book, command, known, remember, now)
+    case 'cancel':
+      return cancel(book, command, known, remember, now)
     case 'extend':
       return extend(book, command, known, now)
     case 'setAllowance':
@@ -187,6 +189,22 @@ function release(book: Book, command: Release, known: Known, remember: Remember,
   if (found.open) returnHold(book, found.open, now)
   const answer = done(book, now, { reservation: { ...found.reservation, status: 'released', settledAt: now, isLate: !found.open } })
   remember(reservationKey(command.id), { command: textOf(command), answer })
+  return answer
+}
+
+function cancel(book: Book, { id }: Cancel, known: Known, remember: Remember, now: number): LedgerAnswer {
+  const key = reservationKey(id)
+  const before = known(key)
+  if (before?.command === 'cancel') return { ...before.answer, isReplay: true }
+  const open = book.account.holds.find((each) => each.id === id)
+  if (open) returnHold(book, open, now)
+  const spent = before?.parts?.map((part) => ({ ...part })) ?? []
+  const amount = spent.reduce((sum, part) => sum + part.amount, 0)
+  if (amount > 0) giveBack(book, spent, amount, now, { reservation: id, operation: before!.answer.reservation!.operation, reason: 'cancelled' })
+  const was = open ? reservationOf(open) : before?.answer.reservation
+  const reservation: CreditReservation = { id, amount: 0, operation: null, expiresAt: now, isLate: false, unpaid: 0, ...was, status: 'released', settledAt: now }
+  const answer = done(book, now, { reservation })
+  remember(key, { command: 'cancel', answer })
   return answer
 }
 

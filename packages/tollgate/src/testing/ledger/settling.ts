@@ -14,6 +14,28 @@ export const settling: LedgerScenarios = {
     deepEqual([kind, amount, id, operation, from], ['spend', -7, 'h', 'image', lot])
   },
 
+  'a cancelled hold or deduction leaves nothing, and what comes later under its id is refused': async (f) => {
+    await f.grants(10)
+    await f.holds('h', 4)
+    await f.deducts('d', 3)
+    const answers = []
+    for (const id of ['h', 'd', 'later', 'h', 'd']) answers.push(await f.ask({ kind: 'cancel', id }))
+    deepEqual(answers.map(({ isReplay, reservation }) => [isReplay, reservation!.status]), [[undefined, 'released'], [undefined, 'released'], [undefined, 'released'], [true, 'released'], [true, 'released']])
+    await f.has({ balance: 10, available: 10, reserved: 0, spent: 0 })
+    await f.refuses('IDEMPOTENCY_CONFLICT', { kind: 'deduct', id: 'later', amount: 3 }, 'id')
+    await f.refuses('IDEMPOTENCY_CONFLICT', { kind: 'hold', id: 'later', amount: 3, ttlMs: 1000 }, 'id')
+    await f.refuses('ALREADY_SETTLED', { kind: 'commit', id: 'h', overage: DENY }, 'id')
+    await f.has({ balance: 10, available: 10, reserved: 0, spent: 0 })
+  },
+
+  'a cancelled deduction that was refunded in part comes back once': async (f) => {
+    await f.grants(10)
+    await f.deducts('d', 6)
+    await f.refunds('d', 2)
+    await f.ask({ kind: 'cancel', id: 'd' })
+    await f.has({ balance: 10, spent: 0 })
+  },
+
   'a commit of less gives the rest back, one of nothing all': async (f) => {
     await f.grants(10)
     await f.holds('part', 5)

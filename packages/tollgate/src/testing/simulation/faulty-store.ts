@@ -2,6 +2,7 @@ import type { Clock } from '../../engine/clock.ts'
 import type { CounterStore, DecideCommand, MaybePromise, SettleCommand } from '../../stores/store.ts'
 import { keptOutcome, keptSettlement } from '../driver.ts'
 import type { Random } from '../random.ts'
+import { unreliable } from './unreliable.ts'
 
 /** Shares of calls, 0 … 1, that go wrong. */
 export interface Faults {
@@ -30,27 +31,7 @@ const LATE_MS = [60, 1500] as const
 
 /** A remote store that misbehaves: `inner` behind a network in virtual time, whose faults follow from the seed. */
 export function faultyStore(inner: CounterStore, clock: Clock, random: Random, faults: Faults): FaultyStore {
-  let isConnected = true
-  const never = new Promise<never>(() => {})
-  const sleep = (ms: number): Promise<void> => (ms === 0 ? Promise.resolve() : new Promise((resolve) => clock.after(ms, resolve)))
-  const trip = (): number => (random.chance(0.3) ? 0 : random.integer(0, faults.delayMs))
-
-  const send = async <T>(effect: () => MaybePromise<T>, isRepeatable = false): Promise<T> => {
-    // Drawn at once and always, so that one call's luck does not depend on another's timing.
-    const luck = { fate: random.next(), isLate: random.chance(faults.late), isRepeated: random.chance(faults.repeat), lateMs: random.integer(...LATE_MS), there: trip(), back: trip() }
-    if (!isConnected) return never
-    const { failBefore, failAfter, hang } = faults
-    await sleep(luck.isLate ? luck.lateMs : luck.there)
-    if (luck.fate < failBefore) throw new Error('connection refused')
-    if (luck.fate < failBefore + hang / 2) return never
-    const answer = await effect()
-    if (isRepeatable && luck.isRepeated) void sleep(luck.lateMs).then(effect)
-    if (luck.fate < failBefore + hang || !isConnected) return never
-    await sleep(luck.back)
-    if (luck.fate < failBefore + hang + failAfter) throw new Error('connection reset')
-    return isConnected ? answer : never
-  }
-
+  const { send, disconnect } = unreliable(clock, random, faults, LATE_MS)
   return {
     name: `faulty ${inner.name}`,
     // Commands are copied: the engine uses theirs again. Time is the store's own, when the command arrives.
@@ -69,9 +50,7 @@ export function faultyStore(inner: CounterStore, clock: Clock, random: Random, f
     knownAnchor: (subject) => inner.knownAnchor(subject),
     // The inner store outlives this process.
     close() {},
-    disconnect() {
-      isConnected = false
-    },
+    disconnect,
   }
 }
 
