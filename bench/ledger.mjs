@@ -133,7 +133,6 @@ function todayOnSqlite(path) {
       update.run(balance, nameOf(i))
       insert.run(nameOf(i), -1, balance, 'chat')
       db.exec('COMMIT')
-      await null
     },
   }
 }

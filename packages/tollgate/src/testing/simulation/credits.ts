@@ -211,11 +211,11 @@ class CreditSimulation {
   /** Time passes only when nobody has anything left to do in the present. */
   async #during(work: Promise<unknown>): Promise<void> {
     let isDone = false
-    void work.then(() => (isDone = true))
-    for (let idle = 0; !isDone; ) {
+    void work.then(() => { isDone = true })
+    for (let idle = 0; ; ) {
       await new Promise((resolve) => setImmediate(resolve))
-      const nextMs = this.#clock.nextTimerMs()
       if (isDone) return
+      const nextMs = this.#clock.nextTimerMs()
       if (nextMs !== undefined) this.#clock.advance(nextMs)
       // A ledger on a real database answers in real time.
       else if (++idle > 100_000) return void this.#findings.push('nothing will ever happen again, and calls are under way')

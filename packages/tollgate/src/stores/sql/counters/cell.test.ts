@@ -85,6 +85,12 @@ describe('an opened cell', () => {
     expect(kept).toEqual(cellOf(quota, [NOW, 1], held()))
   })
 
+  it('drops what is held no longer, once anything changes', () => {
+    const open = new OpenCell(cellOf(quota, [NOW, 1], held()))
+    open.cell.w[1] = 2
+    expect(throughJson(open.close(quota, NOW + 500)).h).toEqual(['r_1', 2, NOW + 1000, 0, NOW])
+  })
+
   it('remembers the longest time and the slowest refill of the plans that share it', () => {
     const open = new OpenCell(cellOf(bucket, [NOW, 0]))
     open.cell.w[0] = NOW + 1

@@ -48,6 +48,7 @@ describe('what is written', () => {
     ['limits of the subject: its record', [], [quota, parallel, anchor], {}, ['record']],
     ['a new world: its row, and the record with the plan', [], [cooldown], {}, ['"set/cooldown" 6 ["w1"]', 'record']],
     ['a known world: its row', [[cooldown]], [cooldown], { at: NOW + 5000 }, ['"set/cooldown" 6 ["w1"]']],
+    ['a known world that outlives the record: both', [[cooldown]], [cooldown], { at: NOW + 599_000 }, ['"set/cooldown" 6 ["w1"]', 'record']],
     ['a log: its row', [[log]], [log], {}, ['"set/log" 4 [""]']],
     ['a text: its row', [[log]], [texts], {}, [`"set/texts" 4 ["w1","${digestOf(1)}"]`]],
     ['another plan: the record', [[cooldown]], [cooldown], { at: NOW + 5000, plan: 'set/plus' }, ['"set/cooldown" 6 ["w1"]', 'record']],
