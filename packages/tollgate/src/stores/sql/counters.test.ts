@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CellKind, type Charge } from '../../decide/charge.ts'
+import { concurrency, createTollgate, definePlans, duplicates, quota as quotaOf, slidingWindow, type Tollgate } from '../../index.ts'
 import { chargeOf } from '../../testing/charges.ts'
 import { storeConformance } from '../../testing/conformance/index.ts'
 import { DIALECTS, type Fresh, freshPostgres, freshSqlite } from '../../testing/databases.ts'
@@ -234,6 +235,32 @@ describe.each(DIALECTS)('%s', (dialect) => {
     for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 50 }, (_, k) => driver.consume(`u${k}`, hour)))
     expect([await count('counters'), await count('reservations')]).toEqual([50, 0])
     expect((await driver.check('u1', hour)).verdicts[0]!.used).toBe(10)
+  })
+
+  it('serves engines of several processes', async () => {
+    const plans = definePlans({
+      free: {
+        rank: 0,
+        limits: {
+          tokens: quotaOf({ limit: 1000, every: 'month', meter: 'tokens', anchor: 'subject' }),
+          spam: duplicates({ limit: 2, window: '1h', per: ['world'] }),
+          flood: slidingWindow({ limit: 5, window: '1h', exact: true }),
+          jobs: concurrency({ limit: 1 }),
+        },
+      },
+    })
+    const [here, there, reader] = [await open(), await open(), await open()].map((db) => createTollgate({ plans, store: new SqlCounterStore(db, { ownsDatabase: true }), defaultPlan: 'free', secret: 'x'.repeat(32) })) as [Tollgate, Tollgate, Tollgate]
+    const request = { subject: newSubject(), dimensions: { world: 'w1' }, content: 'hello', amounts: { tokens: 100 } }
+    const first = await here.reserve(request)
+    expect((await there.check(request)).violations.map(({ limit }) => limit)).toEqual(['jobs'])
+    await there.commit(first.reservation!.id, { amounts: { tokens: 40 } })
+    expect((await there.consume(request)).allowed).toBe(true)
+    expect((await here.consume(request)).violations.map(({ limit }) => limit)).toEqual(['spam'])
+    for (const each of [here, there, reader]) {
+      const { limits } = await each.usage(request.subject)
+      expect(limits.map(({ limit, used }) => [limit, used])).toEqual([['tokens', 140], ['spam', 2], ['flood', 2], ['jobs', 0]])
+    }
+    for (const each of [here, there, reader]) await each.close()
   })
 
   it('goes by the database\'s clock', async () => {
