@@ -52,7 +52,7 @@ export async function migrate(db: Database, options: MigrateOptions = {}): Promi
         const migration = migrations[done.length]
         if (migration === undefined) return undefined
         await apply(tx, db, migration, options)
-        await tx.query(`INSERT INTO ${table} (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)`, [migration.version, migration.name, migration.checksum, Date.now()])
+        void tx.query(`INSERT INTO ${table} (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)`, [migration.version, migration.name, migration.checksum, Date.now()])
         return migration
       },
       { timeoutMs },
@@ -65,20 +65,20 @@ export async function migrate(db: Database, options: MigrateOptions = {}): Promi
 /** One migrator at a time; SQLite's transaction is that already. */
 async function lock(tx: Transaction, db: Database, table: string, { schema = 'tollgate' }: TableOptions): Promise<void> {
   if (db.dialect === 'postgres') {
-    await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`tollgate migrations ${table}`])
+    void tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`tollgate migrations ${table}`])
     // Asked first: a role without the right to create may use tables that another has migrated.
     const [found] = await tx.query('SELECT to_regclass($1) IS NOT NULL AS "isThere", to_regnamespace($2) IS NOT NULL AS "hasSchema"', [table, `"${schema}"`])
     if (found?.['isThere'] === true) return
-    if (found?.['hasSchema'] !== true) await tx.query(`CREATE SCHEMA "${schema}"`)
+    if (found?.['hasSchema'] !== true) void tx.query(`CREATE SCHEMA "${schema}"`)
   }
-  await tx.query(`CREATE TABLE IF NOT EXISTS ${table} (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at bigint NOT NULL)`)
+  void tx.query(`CREATE TABLE IF NOT EXISTS ${table} (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at bigint NOT NULL)`)
 }
 
 async function apply(tx: Transaction, db: Database, { name, sql }: Migration, options: TableOptions): Promise<void> {
   try {
     // A migration that waits for a table holds up all that comes for it after.
-    if (db.dialect === 'postgres') await tx.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
-    for (const statement of statementsOf(withNames(sql, db.dialect, options))) await tx.query(statement)
+    if (db.dialect === 'postgres') void tx.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
+    await Promise.all(statementsOf(withNames(sql, db.dialect, options)).map((statement) => tx.query(statement)))
   } catch (error) {
     if (error instanceof Error) error.message = `migration ${name}: ${error.message}`
     throw error
