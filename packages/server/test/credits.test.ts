@@ -210,7 +210,7 @@ describe('a plan', () => {
     [{ until: 5 }, 'change.until'],
     ['now', 'change'],
     // There is no period to wait for the end of.
-    [{ at: 'periodEnd' }, 'at'],
+    [{ at: 'periodEnd' }, 'change.at'],
   ])('does not change as %j', async (change, field) => {
     const { ask } = await startServer()
     const response = await ask('PUT', user, { body: { plan: 'Professional', change } })

@@ -148,6 +148,23 @@ describe('events', () => {
     expect(await (await ask('GET', '/metrics')).text()).toContain('\ntollgate_event_streams 0\n')
   })
 
+  it('tell with the heartbeat what nobody did here', async () => {
+    const { ask, advance } = await startServer({ heartbeatMs: 5 })
+    await ask('PUT', '/v1/subjects/telegram:1', { body: { plan: 'Professional' } })
+    await ask('POST', '/v1/consume', { body: { subject: 'telegram:1', operation: 'sora_image' } })
+    const reader = (await ask('GET', '/v1/subjects/telegram:1/events')).body!.getReader()
+    let text = ''
+    const told = async (part: string) => {
+      while (!text.includes(part)) text += new TextDecoder().decode((await reader.read()).value)
+    }
+    await told('"balance":1990')
+    await told(': still here')
+    await advance(31 * 86_400_000)
+    await told('"balance":2000')
+    expect(text.match(/event: usage/g)!.length).toBeLessThanOrEqual(4)
+    await reader.cancel()
+  })
+
   it('end when the subject is forgotten', async () => {
     const { ask } = await startServer()
     await ask('POST', '/v1/consume', { body: message })

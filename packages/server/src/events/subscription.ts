@@ -14,6 +14,7 @@ export class Subscription {
   #dropped = 0
   // Of usage only the latest matters, so it is not queued: a flag, and read when it is sent.
   #isUsageDue = true
+  #lastUsage = ''
   #isClosed = false
   #wake: () => void = () => {}
 
@@ -50,14 +51,24 @@ export class Subscription {
       if (message !== undefined) return message
       if (this.#isUsageDue) {
         this.#isUsageDue = false
-        const usage = await this.#usage()
-        // It may have been closed meanwhile, because the subject was erased.
-        if (usage !== undefined && !this.#isClosed) return sseEvent('usage', usage)
+        const usage = await this.#changedUsage()
+        if (usage !== undefined) return usage
       } else if (!(await this.#happens())) {
-        return sseComment('still here')
+        // What time changed, or another process. A database that does not answer now is asked again next time.
+        return (await this.#changedUsage().catch(() => undefined)) ?? sseComment('still here')
       }
     }
     return null
+  }
+
+  /** `undefined` where it is as it was told last. */
+  async #changedUsage(): Promise<string | undefined> {
+    const usage = await this.#usage()
+    // It may have been closed meanwhile, because the subject was erased.
+    if (usage === undefined || this.#isClosed) return undefined
+    const event = sseEvent('usage', usage)
+    if (event === this.#lastUsage) return undefined
+    return (this.#lastUsage = event)
   }
 
   close(): void {

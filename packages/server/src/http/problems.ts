@@ -47,6 +47,15 @@ function fieldErrorsOf(issue: z.core.$ZodIssue, prefix: string): FieldError[] {
   return [{ field: at(), message: issue.message.replace(/^Invalid input: /, '') }]
 }
 
+/** For `catch`: what the engine calls `from` is the body's `to`. */
+export function renamed(from: string, to: string): (error: unknown) => never {
+  return (error) => {
+    if (!TollgateError.isInstance(error) || error.field !== from) throw error
+    const { code, message, details } = error
+    throw new TollgateError(code, message.startsWith(`${from}: `) ? to + message.slice(from.length) : message, { field: to, ...(details && { details }), cause: error })
+  }
+}
+
 /** Every error of the server as an answer and, where it belongs there, as a line of the log. */
 export function errorResponse(error: unknown, log: Log, request: { method: string; route: string }): Response {
   const problem = problemFor(error)

@@ -1,6 +1,7 @@
-import { type Entry, type NewGrant, TollgateError } from 'tollgate'
+import type { Entry, NewGrant } from 'tollgate'
 import { lastingEffectOf } from '../http/idempotency.ts'
 import { json } from '../http/json.ts'
+import { renamed } from '../http/problems.ts'
 import * as schemas from '../schemas/credits.ts'
 import { subjectParams } from '../schemas/decisions.ts'
 import type { RouteContext } from './context.ts'
@@ -45,7 +46,7 @@ export function addCredits({ router, needs }: RouteContext): void {
     async ({ identity, params, body, key }) => {
       const { tollgate, hub } = identity.tenant
       const { reservation, ...refund } = given(body)
-      const refunded = await tollgate.refund(params.subject, reservation as string, { ...refund, ...notesOf(identity.caller.id, key) }).catch(named)
+      const refunded = await tollgate.refund(params.subject, reservation as string, { ...refund, ...notesOf(identity.caller.id, key) }).catch(renamed('id', 'reservation'))
       hub.touch(params.subject)
       return json(refunded)
     },
@@ -67,13 +68,6 @@ function given<T extends object>(values: T): { [K in keyof T]: NonNullable<T[K]>
 
 function notesOf(actor: string, key: string | undefined): { actor: string; idempotencyKey?: string } {
   return { actor, ...(key !== undefined && { idempotencyKey: lastingEffectOf(key) }) }
-}
-
-/** What the engine calls `id` is the body's `reservation`. */
-function named(error: unknown): never {
-  if (!TollgateError.isInstance(error) || error.field !== 'id') throw error
-  const { code, message, details } = error
-  throw new TollgateError(code, message.replace(/^id: /, 'reservation: '), { field: 'reservation', ...(details && { details }), cause: error })
 }
 
 function viewOf({ seq, at, kind, amount, balanceAfter, lot, reservation, operation, reason, actor }: Entry): object {

@@ -1,6 +1,7 @@
 import { type PlanChange, type PlanFacts, type SubjectRecord, type Tollgate, TollgateError } from 'tollgate'
 import { z } from '@hono/zod-openapi'
 import { json, noContent } from '../http/json.ts'
+import { renamed } from '../http/problems.ts'
 import { sseResponse } from '../http/sse.ts'
 import * as schemas from '../schemas/administration.ts'
 import { subjectParams } from '../schemas/decisions.ts'
@@ -23,7 +24,7 @@ export function addSubjects({ router, needs, heartbeatMs }: RouteContext): void 
     { method: 'put', path, tag, summary: 'Store its plan', description: "From now on, or from the end of the period; what it used counts on. The plan's credits are granted with it. Facts that are left out stay as they are, null removes one.", access: needs('admin'), params, body: schemas.subjectBody, answers: known },
     async ({ identity, params, body }) => {
       if (body.subject !== undefined && body.subject !== params.subject) throw new TollgateError('INVALID_REQUEST', 'subject: it is not the one of the path; leave it out', { field: 'subject' })
-      const record = await identity.tenant.tollgate.setPlan(params.subject, body.plan, factsOf(body), changeOf(body.change))
+      const record = await identity.tenant.tollgate.setPlan(params.subject, body.plan, factsOf(body), changeOf(body.change)).catch(renamed('at', 'change.at'))
       identity.tenant.hub.touch(params.subject)
       return json(viewOf(params.subject, record))
     },
@@ -46,7 +47,7 @@ export function addSubjects({ router, needs, heartbeatMs }: RouteContext): void 
     { method: 'post', path: `${path}/reset`, tag, summary: 'Forget what it used', access: needs('admin'), params, body: schemas.resetBody, isBodyOptional: true, answers: usage },
     async ({ identity, params, body }) => json(await ofKnown(() => resetSubject(identity.tenant, params.subject, body.limit))),
   )
-  const events = 'Server-sent events: `usage` at once and after each change, `decision` for every consume and reserve; comments keep the connection open. A client that reads too slowly misses the oldest decisions, and is told how many.'
+  const events = 'Server-sent events: `usage` at once and after each change (of what other processes, or time, have changed with the next heartbeat), `decision` for every consume and reserve; comments keep the connection open. A client that reads too slowly misses the oldest decisions, and is told how many.'
   router.add(
     { method: 'get', path: `${path}/events`, tag, summary: 'Watch a subject', description: events, access: needs('read'), params, answers: { 200: { description: 'A stream without end.', schema: z.string(), contentType: 'text/event-stream' } } },
     ({ identity, params }) => {
