@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { format } from 'node:util'
-import { afterAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { leash } from './services/leash.mjs'
 import { freePorts } from './services/ports.mjs'
 
@@ -16,10 +16,17 @@ const promises = (block, sign) => [...block.matchAll(new RegExp(`${sign} → (.*
 
 describe('README: TypeScript', () => {
   const folder = path.join(root, '.readme')
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  // Blocks keep their files where they are run.
+  beforeAll(() => {
+    mkdirSync(folder, { recursive: true })
+    process.chdir(folder)
+  })
+  afterAll(() => {
+    process.chdir(root)
+    rmSync(folder, { recursive: true, force: true })
+  })
 
   it.each(blocks('ts').map((block, i) => [i + 1, block]))('block %i prints what it says', async (i, block) => {
-    mkdirSync(folder, { recursive: true })
     const file = path.join(folder, `block-${i}.ts`)
     writeFileSync(file, block)
     const printed = []
