@@ -42,6 +42,15 @@ describe('a server on PostgreSQL', () => {
     expect((await jsonOf(say(10))).violations).toMatchObject([{ limit: 'spam' }])
   })
 
+  it('loses no fact of a subject that another process has just stored', async () => {
+    const [one, two] = [await start(), await start()]
+    const path = '/v1/subjects/telegram:shared'
+    await one.ask('PUT', path, { body: { plan: 'Gift' } })
+    await two.ask('PUT', path, { body: { plan: 'Gift', attributes: { channelSubscription: true } } })
+    // What it read itself may be older than that.
+    expect((await jsonOf(one.ask('PUT', path, { body: { plan: 'Professional' } }))).attributes).toEqual({ channelSubscription: true })
+  })
+
   it('loses no key that processes make at once', async () => {
     const servers = [await start(), await start()]
     const before = (await jsonOf(servers[0]!.ask('GET', '/v1/keys'))).keys.length as number

@@ -26,7 +26,8 @@ export function recordAt(record: SubjectRecord | undefined, now: number): Subjec
 
 /** Where subjects are stored. The one in this process is a `Map`; a database's answers later. */
 export interface SubjectStore {
-  get(subject: string): MaybePromise<SubjectRecord | undefined>
+  /** `isFresh`: as it is now, where others may have changed it; what is about to be changed must not be an old copy. */
+  get(subject: string, isFresh?: boolean): MaybePromise<SubjectRecord | undefined>
   set(subject: string, record: SubjectRecord): MaybePromise<void>
   delete(subject: string): MaybePromise<void>
 }

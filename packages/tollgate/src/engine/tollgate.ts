@@ -112,7 +112,7 @@ export class Tollgate<N extends Names = Names> {
     this.#assertSubject(subject)
     const { catalog } = this.#engine.config
     const program = catalog.find(plan)
-    const { overrides, nextPlan: _, ...known } = (await this.subject(subject)) ?? {}
+    const { overrides, nextPlan: _, ...known } = recordAt(await this.#subjects.get(subject, true), this.#engine.config.clock.now()) ?? {}
     const isSameSet = known.plan !== undefined && catalog.lookup(known.plan)?.set === program.set
     const merged = { ...known, ...(isSameSet && overrides && { overrides }), ...validateFacts(facts ?? {}, program.vocabulary.limits), plan: program.id }
     const record = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)) as SubjectRecord

@@ -31,6 +31,8 @@ describe.each(DIALECTS)('%s', (dialect) => {
       expect(await subjects.get('u2')).toBeUndefined()
       await new SqlSubjects(fresh.database).set('u2', { plan: 'p/a' })
       expect(subjects.get('u2')).toBeUndefined()
+      expect(await subjects.get('u2', true)).toEqual({ plan: 'p/a' })
+      expect(subjects.get('u2')).toEqual({ plan: 'p/a' })
       await subjects.set('u2', { plan: 'p/b' })
       expect(subjects.get('u2')).toEqual({ plan: 'p/b' })
       expect(await new SqlSubjects(fresh.database, { maxAgeMs: 0 }).get('u2')).toEqual({ plan: 'p/b' })

@@ -46,8 +46,8 @@ export class SqlSubjects implements SubjectStore {
     this.#sql = statementsFor(database, tables)
   }
 
-  get(subject: string): SubjectRecord | undefined | Promise<SubjectRecord | undefined> {
-    const cached = this.#cache.get(subject)
+  get(subject: string, isFresh = false): SubjectRecord | undefined | Promise<SubjectRecord | undefined> {
+    const cached = isFresh ? undefined : this.#cache.get(subject)
     // Of this process's own monotonic clock: it is no instant, only an age.
     if (cached && performance.now() - cached.readAt < this.#maxAgeMs) return cached.record
     return this.#read(subject)
