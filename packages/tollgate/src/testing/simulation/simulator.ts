@@ -61,7 +61,9 @@ class Simulation implements Stage {
   readonly #failures: string[] = []
   readonly #underWay = new Set<Call>()
   /** First answers by idempotency key, of the engine that runs now. */
-  #answers = new Map<string, string>()
+  #answers = new Map<string, { said: string; at: number }>()
+  /** When a plan was last stored: whoever was denied before is answered anew. */
+  #planSetAt = -Infinity
   #tollgate!: Tollgate
   #link: FaultyStore | undefined
   #steppedMs = 0
@@ -110,6 +112,7 @@ class Simulation implements Stage {
     let said: string
     try {
       answer = await this.#recorder.within(call, () => ask(tollgate))
+      if (call.name === 'setPlan') this.#planSetAt = Math.max(this.#planSetAt, this.#clock.now())
       said = summaryOf(answer)
       this.#count(outcomeOf(answer))
       const wanted = STATUS_AFTER[call.name]
@@ -124,7 +127,7 @@ class Simulation implements Stage {
     if (tookMs > DEADLINE_MS + (call.name === 'run' ? WORK_MS : 0)) this.#failures.push(`call ${number} (${call.name}) took ${tookMs} ms`)
     this.#trace.update(`${number} ${call.name} ${startedMs} ${tookMs} ${said}\n`)
     if (tollgate === this.#tollgate || call.name === 'close') {
-      this.#compareReplay(call, number, said, answer !== undefined)
+      this.#compareReplay(call, number, answer === undefined ? undefined : { said, at: (answer as { decidedAt?: number }).decidedAt ?? 0 })
       return answer
     }
     // The process that was asked is gone, and with it whoever was waiting for the answer.
@@ -132,13 +135,14 @@ class Simulation implements Stage {
     return undefined
   }
 
-  #compareReplay({ name, request }: Call, number: number, said: string, isAnswer: boolean): void {
-    if (!isAnswer || request?.idempotencyKey === undefined || name === 'check') return
+  #compareReplay({ name, request }: Call, number: number, answer: { said: string; at: number } | undefined): void {
+    if (!answer || request?.idempotencyKey === undefined || name === 'check') return
     const { signal: _, ...body } = request
     const key = JSON.stringify([name, body])
     const first = this.#answers.get(key)
-    if (first !== undefined && first !== said) this.#failures.push(`call ${number} (${name}) has the idempotency key of an earlier one, and another answer: ${first} and ${said}`)
-    this.#answers.set(key, said)
+    const isOutdated = first?.said.startsWith('[false') === true && first.at <= this.#planSetAt
+    if (first !== undefined && first.said !== answer.said && !isOutdated) this.#failures.push(`call ${number} (${name}) has the idempotency key of an earlier one, and another answer: ${first.said} and ${answer.said}`)
+    this.#answers.set(key, answer)
   }
 
   /** Time passes only when nobody has anything left to do in the present. */
