@@ -8,7 +8,10 @@ import type { Decision, LimitState, TollgateRequest, Usage } from './types.ts'
 
 /** How every limit of the subject's plan stands: one state each, of partitioned limits one per live partition. */
 export async function usageOf(engine: Engine, program: Program, subject: string, record: SubjectRecord | undefined): Promise<Usage> {
-  const now = engine.config.clock.now()
+  const { clock, store } = engine.config
+  const now = clock.now()
+  // A process that never saw the subject learns from the store where its own periods start.
+  if (program.isAnchored && record?.anchorAt === undefined && store.knownAnchor(engine.keyOf(subject)) === undefined) await engine.askStore((asked) => asked.lastPlan(engine.keyOf(subject)))
   const { anchorAt, overrides } = engine.factsOf(subject, record, program, now)
   const limits = program.limits.filter(({ kind }) => kind !== 'allowOnly').map((limit) => ({ limit, charge: chargeFor(limit, now, anchorAt, overrides), isPartitioned: limit.per.length > 0 || limit.kind === 'duplicates' }))
   const entries = await engine.askStore((store) => store.usage({ subject: engine.keyOf(subject), limits, now }))

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { quota } from '../../define/limits.ts'
+import { createTollgate } from '../../engine/create.ts'
 import { TollgateError } from '../../errors/index.ts'
 import { controlledClock } from '../../testing/clock.ts'
 import { DIALECTS, type Fresh, freshDatabase } from '../../testing/databases.ts'
+import { SqlCounterStore } from './counters.ts'
 import type { Database } from './database.ts'
 import { migrate } from './migrate.ts'
 import { SqlReceipts } from './receipts.ts'
@@ -58,6 +61,15 @@ describe.each(DIALECTS)('%s', (dialect) => {
       expect(await subjects.get('a')).toEqual({ plan: 'p/a' })
       expect(subjects.get('c')).toEqual({ plan: 'p/c' })
     })
+  })
+
+  it('usage in a process that never saw the subject knows where its own months start', async () => {
+    const clock = controlledClock(START_AT)
+    const engineOf = () => createTollgate({ plans: { free: { rank: 0, limits: { tokens: quota({ limit: 100, every: 'month', anchor: 'subject', meter: 'tokens' }) } } }, store: new SqlCounterStore(fresh.database, { clock }), clock, defaultPlan: 'free', storeTimeoutMs: 5000 })
+    await engineOf().consume({ subject: 'months', amounts: { tokens: 30 } })
+    clock.advance(20 * DAY_MS)
+    const [state] = (await engineOf().usage('months', { plan: 'free' })).limits
+    expect([state!.used, state!.resetAt]).toEqual([30, Date.UTC(2027, 1, 15, 8)])
   })
 
   describe('receipts', () => {
