@@ -40,6 +40,8 @@ async function openDatabase(path: string): Promise<Database> {
     return database
   } catch (error) {
     await database?.close().catch(() => {})
+    // Of the file system, of SQLite, or of ours; anything else is a bug, and stays what it is.
+    if (!TollgateError.isInstance(error) && (error as { code?: unknown }).code === undefined) throw error
     const isNewer = TollgateError.isInstance(error) && error.code === 'SCHEMA_MISMATCH'
     throw new StartupError(`${path} cannot be used (${(error as Error).message}). It holds credits, plans of subjects and idempotency keys: ${isNewer ? 'use the version of Tollgate that wrote it, or a newer one' : 'restore it from a backup, or move it away (with its -wal file) to start afresh'}.`)
   }

@@ -35,7 +35,11 @@ function storageOf(database: Database, state: DatabaseState): Storage {
 
 const FIX = 'Or leave DATABASE_URL out: then everything is kept in a folder, by this process alone.'
 
-function explained(error: unknown, url: string): StartupError {
+/** What is the operator's to mend, in words for them; anything else is a bug, and stays what it is. */
+function explained(error: unknown, url: string): unknown {
+  const { severity, code: kind } = error as { severity?: unknown; code?: unknown }
+  const isTheirs = TollgateError.isInstance(error) || severity !== undefined || error instanceof URIError || kind === 'ERR_INVALID_URL'
+  if (!isTheirs) return error
   const message = withoutPassword((error as Error).message, url)
   const code = TollgateError.isInstance(error) ? error.code : undefined
   if (code === 'SCHEMA_MISMATCH') return new StartupError(`The database of DATABASE_URL is not one of this version: ${message}.`)
