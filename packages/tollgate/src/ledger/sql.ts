@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../engine/clock.ts'
+import { TollgateError } from '../errors/index.ts'
 import { type Answer, Batches } from '../stores/sql/batches.ts'
 import type { Database, Transaction } from '../stores/sql/database.ts'
 import type { TableOptions } from '../stores/sql/tables.ts'
+import { isLocked } from '../stores/sql/unavailable.ts'
 import { type Account, dueAt, newAccount } from './account.ts'
 import type { LedgerAnswer, LedgerCommand, Remembered } from './commands.ts'
 import type { Entry } from './entries.ts'
@@ -101,14 +103,16 @@ export class SqlLedger implements Ledger {
 
   async runDue(limit: number): Promise<number> {
     const subjects = await this.#tables.due(this.#database, this.#clock?.now(), Math.min(validLimit(limit), DUE_AT_ONCE))
-    await Promise.all(subjects.map((subject) => this.run(subject, { kind: 'touch' })))
+    const done = await Promise.allSettled(subjects.map((subject) => this.run(subject, { kind: 'touch' })))
+    const failed = done.find((each) => each.status === 'rejected')
+    if (failed) throw failed.reason
     return subjects.length
   }
 
   async verify(subject: string | null): Promise<string[]> {
     if (subject !== null) assertSubject(subject)
     const faults: string[] = []
-    for await (const { name, account, entries } of this.#tables.histories(this.#database, subject)) faults.push(...verifyAccount(name, account, entries))
+    for await (const { name, row, entries } of this.#tables.histories(this.#database, subject)) faults.push(...faultsOf(name, row, entries))
     return faults
   }
 
@@ -132,8 +136,8 @@ export class SqlLedger implements Ledger {
   }
 
   async #read(subject: string): Promise<{ account: Account; now: number }> {
-    const { state, now } = await this.#tables.read(this.#database, subject)
-    return { account: parsed(state), now: this.#clock?.now() ?? now }
+    const { row, now } = await this.#tables.read(this.#database, subject)
+    return { account: accountOf(row), now: this.#clock?.now() ?? now }
   }
 
   #transact(asked: readonly Asked[]): Promise<readonly Answer<LedgerAnswer>[]> {
@@ -180,7 +184,7 @@ function runAll(asked: readonly Asked[], states: ReadonlyMap<string, AccountRow>
     let account = accounts.get(subject)
     // One that cannot be read fails alone.
     try {
-      if (!account) accounts.set(subject, (account = parsed(states.get(subject)?.state)))
+      if (!account) accounts.set(subject, (account = accountOf(states.get(subject))))
     } catch (error) {
       return { error }
     }
@@ -216,8 +220,25 @@ function changesOf(accounts: ReadonlyMap<string, Account>, states: ReadonlyMap<s
   }
 }
 
-function parsed(state: string | undefined): Account {
-  return state === undefined ? newAccount() : (JSON.parse(state) as Account)
+function faultsOf(name: string, row: AccountRow, entries: readonly Entry[]): string[] {
+  try {
+    return verifyAccount(name, accountOf(row), entries)
+  } catch (error) {
+    return [`${name}: ${(error as Error).message}`]
+  }
+}
+
+function accountOf(row: AccountRow | undefined): Account {
+  if (!row) return newAccount()
+  const unreadable = (cause?: unknown) => new Error(`account ${row.id}: what is stored of it cannot be read; restore its row from a backup`, { cause })
+  let account: Account | null
+  try {
+    account = JSON.parse(row.state) as Account | null
+  } catch (error) {
+    throw unreadable(error)
+  }
+  if (!Array.isArray(account?.lots)) throw unreadable()
+  return account
 }
 
 function firstAnswer(answer: Answer<LedgerAnswer>): Answer<LedgerAnswer> {
@@ -236,5 +257,5 @@ function idOf(subject: string, key: string): string {
 }
 
 function isLostReply(error: unknown): boolean {
-  return (error as { code?: unknown }).code === 'STORE_UNAVAILABLE'
+  return TollgateError.isInstance(error) && error.code === 'STORE_UNAVAILABLE' && !isLocked(error)
 }

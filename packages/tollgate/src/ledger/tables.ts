@@ -1,7 +1,6 @@
 import type { Database, Dialect, Row, Transaction } from '../stores/sql/database.ts'
-import { clockOf, isOneOf, recordset } from '../stores/sql/recordset.ts'
+import { clockOf, deleteFirst, isOneOf, recordset } from '../stores/sql/recordset.ts'
 import { type TableOptions, tableNames } from '../stores/sql/tables.ts'
-import type { Account } from './account.ts'
 import type { Entry } from './entries.ts'
 import type { AccountRow } from './sql.ts'
 
@@ -26,7 +25,11 @@ const REMEMBERED = { id: 'text', account_id: 'bigint', body: 'text', forget_at: 
 
 const columns = (names: object): string => Object.keys(names).map((name) => `"${name}"`).join(', ')
 
-/** The ledger's SQL. Every statement has one text, whatever the number of rows: prepared once, planned once. */
+/**
+ * The ledger's SQL. Every statement has one text, whatever the number of rows: prepared once, planned once. PostgreSQL
+ * may plan it while the tables are empty and keep that plan, so no statement joins tables, or leaves it another index
+ * to walk along than the one that finds the rows.
+ */
 export class LedgerTables {
   readonly #sql: ReturnType<typeof statementsFor>
 
@@ -34,7 +37,7 @@ export class LedgerTables {
     this.#sql = statementsFor(dialect, options)
   }
 
-  /** Locks accounts, always in the order of their ids, and loads what was answered before: in one flight. */
+  /** Locks accounts, always in one order, and loads what was answered before: in one flight. */
   async lock(tx: Transaction, subjects: readonly string[], ids: readonly string[]): Promise<Loaded> {
     // The clock is read by the second statement, so after the wait for the locks.
     const [accounts, remembered] = await Promise.all([tx.query(this.#sql.lock, [subjects]), tx.query(this.#sql.remembered, [ids])])
@@ -42,9 +45,10 @@ export class LedgerTables {
   }
 
   /** An account as it is, unlocked; `undefined` where there is none. */
-  async read(database: Database, subject: string): Promise<{ state: string | undefined; now: number }> {
+  async read(database: Database, subject: string): Promise<{ row: AccountRow | undefined; now: number }> {
     const [row] = await database.query(this.#sql.read, [subject])
-    return { state: (row!['state'] as string | null) ?? undefined, now: row!['now'] as number }
+    const { id, state, now } = row as { id: number | null; state: string; now: number }
+    return { row: id === null ? undefined : { id, state }, now }
   }
 
   /** Makes accounts, unless somebody else just did: then it waits for them. They are to be locked next. */
@@ -72,13 +76,11 @@ export class LedgerTables {
   }
 
   /** Accounts and all their entries, as they were at one instant each. */
-  async *histories(database: Database, subject: string | null): AsyncGenerator<{ name: string; account: Account; entries: Entry[] }> {
-    const ids = await database.query(this.#sql.accountIds, [subject])
-    for (const { id } of ids) {
-      const rows = await database.query(this.#sql.history, [id as number])
-      const account = JSON.parse(rows[0]!['state'] as string) as Account
-      const entries = rows.filter(({ seq }) => seq !== null).map(entryOf)
-      yield { name: (rows[0]!['subject'] as string | null) ?? `account ${id as number}`, account, entries }
+  async *histories(database: Database, subject: string | null): AsyncGenerator<{ name: string; row: AccountRow; entries: Entry[] }> {
+    const ids = await (subject === null ? database.query(this.#sql.ids) : database.query(this.#sql.idOf, [subject]))
+    for (const { id } of ids as { id: number }[]) {
+      const [account, ...entries] = await database.query(this.#sql.history, [id])
+      yield { name: (account!['subject'] as string | null) ?? `account ${id}`, row: { id, state: account!['state'] as string }, entries: entries.map(entryOf) }
     }
   }
 
@@ -117,27 +119,31 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
   const notes = name('entry_notes')
   const remembered = name('ledger_answers')
   const now = clockOf(dialect)
-  const history = `SELECT e.*, n.key, n.reason, n.actor, a.subject, a.state FROM ${accounts} a LEFT JOIN ${entries} e ON e.account_id = a.id LEFT JOIN ${notes} n ON n.account_id = e.account_id AND n.seq = e.seq`
-  const parameter = dialect === 'postgres' ? { int: '::bigint', text: '::text' } : { int: '', text: '' }
-  const isSubject = isOneOf(dialect, 'subject', '$1', 'text')
+  const isPostgres = dialect === 'postgres'
+  const [int, text] = isPostgres ? ['::bigint', '::text'] : ['', '']
+  const noEntry = Object.keys(ENTRY).slice(1).map((column) => `NULL${isPostgres ? `::${ENTRY[column as keyof typeof ENTRY]}` : ''} AS "${column}"`).join(', ')
+  const isNoteOf = 'n.account_id = e.account_id AND n.seq = e.seq'
   return {
     // SQLite has locked the whole file by then.
-    lock: `SELECT id, subject, state FROM ${accounts} WHERE ${isSubject} ORDER BY id${dialect === 'postgres' ? ' FOR UPDATE' : ''}`,
-    read: `SELECT a.state, c.now FROM (SELECT ${now} AS now) AS c LEFT JOIN ${accounts} a ON a.subject = $1`,
+    lock: `SELECT id, subject, state FROM ${accounts} WHERE ${isOneOf(dialect, 'subject', '$1', 'text')} ORDER BY subject${isPostgres ? ' FOR UPDATE' : ''}`,
+    read: `SELECT a.id, a.state, c.now FROM (SELECT ${now} AS now) AS c LEFT JOIN ${accounts} a ON a.subject = $1`,
     remembered: `SELECT id, body, NULL AS now FROM ${remembered} WHERE ${isOneOf(dialect, 'id', '$1', 'text')} UNION ALL SELECT NULL, NULL, ${now}`,
-    open: `INSERT INTO ${accounts} (subject, state) SELECT r.subject, $2${parameter.text} FROM ${recordset(dialect, '$1', { subject: 'text' })} WHERE true ON CONFLICT (subject) DO NOTHING`,
-    saveAccounts: `UPDATE ${accounts} AS a SET state = r.state, due_at = r.due_at FROM ${recordset(dialect, '$1', ACCOUNT)} WHERE a.id = r.id`,
+    open: `INSERT INTO ${accounts} (subject, state) SELECT r.subject, $2${text} FROM ${recordset(dialect, '$1', { subject: 'text' })} WHERE true ON CONFLICT (subject) DO NOTHING`,
+    // They are there: a conflict finds each by its id, where an update would join.
+    saveAccounts: `INSERT INTO ${accounts} (${columns(ACCOUNT)})${isPostgres ? ' OVERRIDING SYSTEM VALUE' : ''} SELECT ${columns(ACCOUNT)} FROM ${recordset(dialect, '$1', ACCOUNT)} WHERE true ON CONFLICT (id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at`,
     saveEntries: `INSERT INTO ${entries} (${columns(ENTRY)}) SELECT ${columns(ENTRY)} FROM ${recordset(dialect, '$1', ENTRY)}`,
     saveNotes: `INSERT INTO ${notes} (${columns(NOTE)}) SELECT ${columns(NOTE)} FROM ${recordset(dialect, '$1', NOTE)}`,
     saveRemembered: `INSERT INTO ${remembered} (${columns(REMEMBERED)}) SELECT ${columns(REMEMBERED)} FROM ${recordset(dialect, '$1', REMEMBERED)} WHERE true ON CONFLICT (id) DO UPDATE SET body = excluded.body, forget_at = excluded.forget_at`,
-    entries: `${history} WHERE a.subject = $1 AND e.seq < $2 ORDER BY e.seq DESC LIMIT $3`,
+    entries: `SELECT e.*, n.key, n.reason, n.actor FROM (SELECT * FROM ${entries} WHERE account_id = (SELECT id FROM ${accounts} WHERE subject = $1) AND seq < $2 ORDER BY seq DESC LIMIT $3) AS e LEFT JOIN ${isPostgres ? `LATERAL (SELECT * FROM ${notes} AS n WHERE ${isNoteOf} LIMIT 1) AS n ON true` : `${notes} AS n ON ${isNoteOf}`} ORDER BY e.seq DESC`,
     balanceAt: `SELECT balance_after FROM ${entries} WHERE account_id = (SELECT id FROM ${accounts} WHERE subject = $1) AND at <= $2 ORDER BY seq DESC LIMIT 1`,
-    due: `SELECT subject FROM ${accounts} WHERE due_at <= coalesce($1${parameter.int}, ${now}) AND subject IS NOT NULL ORDER BY due_at LIMIT $2`,
-    accountIds: `SELECT id FROM ${accounts} WHERE $1${parameter.text} IS NULL OR subject = $1 ORDER BY id`,
-    history: `${history} WHERE a.id = $1 ORDER BY e.seq`,
+    due: `SELECT subject FROM ${accounts} WHERE due_at <= coalesce($1${int}, ${now}) AND subject IS NOT NULL ORDER BY due_at LIMIT $2`,
+    ids: `SELECT id FROM ${accounts} ORDER BY id`,
+    idOf: `SELECT id FROM ${accounts} WHERE subject = $1`,
+    // One statement: it sees one instant. The account comes first.
+    history: `SELECT subject, state, ${noEntry} FROM ${accounts} WHERE id = $1 UNION ALL SELECT NULL, NULL, ${columns(ENTRY).split(', ').slice(1).join(', ')} FROM ${entries} WHERE account_id = $1 ORDER BY seq NULLS FIRST`,
     eraseNotes: `DELETE FROM ${notes} WHERE account_id = $1`,
     eraseRemembered: `DELETE FROM ${remembered} WHERE account_id = $1`,
     eraseSubject: `UPDATE ${accounts} SET subject = NULL WHERE id = $1`,
-    forget: `DELETE FROM ${remembered} WHERE id IN (SELECT id FROM ${remembered} WHERE forget_at <= coalesce($1${parameter.int}, ${now}) ORDER BY forget_at LIMIT $2) RETURNING id`,
+    forget: `${deleteFirst(dialect, remembered, `forget_at <= coalesce($1${int}, ${now})`, 'forget_at', '$2')} RETURNING id`,
   }
 }

@@ -17,7 +17,10 @@ export interface PostgresLimits {
   maxWaiting?: number
   /** What one attempt of a transaction may take in all. Default 6000, a second more than a statement. */
   timeoutMs?: number
-  /** Keep statements that are used again prepared. Default true; turns itself off behind a proxy that forgets them. */
+  /**
+   * Keep statements that are used again prepared; turns itself off behind a proxy that forgets them. Default true by URL,
+   * false for a pool of your own: a plan that is kept needs `enable_seqscan = off`, or it may be one of when tables were empty.
+   */
   prepare?: boolean
 }
 
@@ -32,7 +35,7 @@ export class PostgresDatabase implements Database {
   #closing: Promise<void> | undefined
 
   /** `end` closes the pool, where it is ours. */
-  constructor(pool: PostgresPool, { connectTimeoutMs = 1000, maxWaiting = 1000, timeoutMs = 6000, prepare = true }: PostgresLimits = {}, end?: () => Promise<unknown>) {
+  constructor(pool: PostgresPool, { connectTimeoutMs = 1000, maxWaiting = 1000, timeoutMs = 6000, prepare = false }: PostgresLimits = {}, end?: () => Promise<unknown>) {
     checkLimits({ connectTimeoutMs, maxWaiting, timeoutMs })
     this.#pool = pool
     this.#end = end

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { inProgress, RECEIPT_MS, usedOtherwise } from '../../engine/receipts.ts'
 import type { Database } from './database.ts'
-import { clockOf } from './recordset.ts'
+import { clockOf, deleteFirst } from './recordset.ts'
 import { type TableOptions, tableNames } from './tables.ts'
 
 export interface SqlReceiptsOptions extends TableOptions {
@@ -97,7 +97,7 @@ function statementsFor({ dialect }: Database, tables: TableOptions) {
     renew: `UPDATE ${receipts} SET leased_until = ${own} + $3${int} WHERE id = $1 AND effect = $2 AND answer IS NULL`,
     keep: `UPDATE ${receipts} SET answer = $3, expires_at = ${now('$4')} + $5${int} WHERE id = $1 AND effect = $2`,
     free: `UPDATE ${receipts} SET leased_until = 0 WHERE id = $1 AND effect = $2`,
-    tidy: `DELETE FROM ${receipts} WHERE id IN (SELECT id FROM ${receipts} WHERE expires_at <= ${now('$1')} AND leased_until <= ${own} LIMIT $2)`,
+    tidy: deleteFirst(dialect, receipts, `expires_at <= ${now('$1')} AND leased_until <= ${own}`, 'expires_at', '$2'),
     reclaim: `UPDATE ${receipts} SET leased_until = 0 WHERE answer IS NULL`,
   }
 }

@@ -18,7 +18,20 @@ export function isOneOf(dialect: Dialect, column: string, parameter: string, typ
   return dialect === 'postgres' ? `${column} = ANY(${parameter}::${type}[])` : `${column} IN (SELECT value FROM json_each(${parameter}))`
 }
 
-/** SQL for the database's own clock, in epoch milliseconds: after the locks that the statement waited for. */
+/**
+ * SQL for the database's own clock, in epoch milliseconds: after the locks that the statement waited for. A query of its
+ * own, since PostgreSQL would ask a clock in a condition again for each row, and use no index.
+ */
 export function clockOf(dialect: Dialect): string {
-  return dialect === 'postgres' ? `floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint` : `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
+  return dialect === 'postgres' ? `(SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)` : `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
+}
+
+/**
+ * SQL that deletes the first rows of those that are `over`. PostgreSQL is told their places, since a join with what it
+ * finds could read the whole table; what another process deletes at this moment is left to it.
+ */
+export function deleteFirst(dialect: Dialect, table: string, over: string, order: string, limit: string): string {
+  return dialect === 'postgres'
+    ? `DELETE FROM ${table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM ${table} WHERE ${over} ORDER BY ${order} LIMIT ${limit}::bigint FOR UPDATE SKIP LOCKED))`
+    : `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE ${over} ORDER BY ${order} LIMIT ${limit})`
 }

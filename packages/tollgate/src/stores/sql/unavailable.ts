@@ -2,7 +2,7 @@ import { TollgateError } from '../../errors/index.ts'
 
 export interface Unavailable {
   cause?: unknown
-  details?: { mayBeWritten: true }
+  details?: { mayBeWritten: true } | { isLocked: true }
 }
 
 export function unavailable(message: string, options: Unavailable = {}): TollgateError {
@@ -13,6 +13,11 @@ export function unavailable(message: string, options: Unavailable = {}): Tollgat
 export function lostCommit(error: unknown): TollgateError {
   const cause = TollgateError.isInstance(error) ? (error.cause ?? error) : error
   return unavailable(`${messageOf(error)}; the answer to the commit was lost, so it may have been written`, { cause, details: { mayBeWritten: true } })
+}
+
+/** Somebody kept a row locked: nothing is wrong with the database, and nothing was written. */
+export function isLocked(error: unknown): boolean {
+  return TollgateError.isInstance(error) && error.details?.['isLocked'] === true
 }
 
 export function closed(): TollgateError {

@@ -1,5 +1,5 @@
 import type { Dialect, Row, Transaction } from '../database.ts'
-import { clockOf, isOneOf, recordset } from '../recordset.ts'
+import { clockOf, deleteFirst, isOneOf, recordset } from '../recordset.ts'
 import { type TableOptions, tableNames } from '../tables.ts'
 import type { Wanted } from './commands.ts'
 import type { Changes, Loaded } from './rows.ts'
@@ -82,10 +82,6 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
   const ids = (parameter: string): string => recordset(dialect, parameter, { id: 'text' })
   const lock = (subjects: string): string =>
     `SELECT subject, pg_advisory_xact_lock(hashtextextended(subject, ${LOCK_SEED})) FROM (SELECT subject FROM (${subjects}) AS asked ORDER BY hashtextextended(subject, ${LOCK_SEED})) AS ordered`
-  const tidied = (table: string, at: string): string =>
-    isPostgres
-      ? `DELETE FROM ${table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM ${table} WHERE ${at} <= $1::bigint ORDER BY ${at} LIMIT $2::bigint FOR UPDATE SKIP LOCKED))`
-      : `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} WHERE ${at} <= $1 ORDER BY ${at} LIMIT $2)`
   return {
     // In one order, so that nobody waits for who waits for them; a subject whose hash another has waits without need.
     lock: lock('SELECT unnest($1::text[]) AS subject'),
@@ -101,8 +97,8 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
     saveCounters: upsert(counters, ['subject', 'cell'], dialect, COUNTER),
     saveReservations: upsert(reservations, ['id'], dialect, RESERVATION),
     clear: `DELETE FROM ${counters} WHERE subject = $1 AND substr(cell, 1, length($2${text})) = $2`,
-    tidyCounters: tidied(counters, 'expires_at'),
-    tidyReservations: tidied(reservations, 'forget_at'),
+    tidyCounters: deleteFirst(dialect, counters, `expires_at <= $1${bigint}`, 'expires_at', '$2'),
+    tidyReservations: deleteFirst(dialect, reservations, `forget_at <= $1${bigint}`, 'forget_at', '$2'),
   }
 }
 
