@@ -6,6 +6,7 @@ import { messageOf, unavailable } from '../sql/unavailable.ts'
  * system; a lock timeout, timeouts of idle and long transactions, and a server that has become a replica.
  */
 const UNAVAILABLE = /^(08...|53...|57...|58...|55P03|25P03|25P04|25006)$/
+const LOCK_TIMEOUT = '55P03'
 /** After these the connection is gone. */
 const LOST = /^(08...|57P0[1-5]|25P0[34])$/
 
@@ -43,5 +44,5 @@ export function postgresError(error: unknown): unknown {
   if (TollgateError.isInstance(error)) return error
   const state = sqlState(error)
   if (state === undefined ? !isLost(error) : !UNAVAILABLE.test(state)) return error
-  return unavailable(`PostgreSQL: ${messageOf(error)}`, { cause: error })
+  return unavailable(`PostgreSQL: ${messageOf(error)}`, { cause: error, ...(state === LOCK_TIMEOUT && { details: { isLocked: true } }) })
 }

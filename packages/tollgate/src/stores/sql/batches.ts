@@ -1,4 +1,5 @@
 import { TollgateError } from '../../errors/index.ts'
+import { isLocked } from './unavailable.ts'
 
 export interface BatchOptions<C, A> {
   /** Runs commands in one transaction; answers in their order. It rejects when nothing of it was written. */
@@ -111,10 +112,14 @@ export class Batches<C, A> {
       const answers = await this.#options.run(batch.map(({ command }) => command))
       batch.forEach((each, i) => settle(each, answers[i]!))
     } catch (error) {
-      // Nothing was written. What the database refuses of one command must not fail the others.
-      if (batch.length === 1 || !isRefusal(error)) for (const each of batch) each.reject(error)
-      else for (const each of batch) await this.#run([each])
+      // Nothing was written. What the database refuses of one command must not fail the others, nor hold them up.
+      if (batch.length === 1 || !isOfOne(error)) for (const each of batch) each.reject(error)
+      else await Promise.all([...new Set(batch.map(({ key }) => key))].map((key) => this.#runEach(batch.filter((each) => each.key === key))))
     }
+  }
+
+  async #runEach(commands: readonly Waiting<C, A>[]): Promise<void> {
+    for (const each of commands) await this.#run([each])
   }
 }
 
@@ -123,7 +128,8 @@ function settle<C, A>({ resolve, reject }: Waiting<C, A>, answer: Answer<A>): vo
   else resolve(answer.value)
 }
 
-/** An error of the data, not of the connection: those would only repeat. */
-function isRefusal(error: unknown): boolean {
-  return !(TollgateError.isInstance(error) && (error.code === 'STORE_UNAVAILABLE' || error.code === 'OVERLOADED'))
+/** An error of the data, or a row that somebody keeps locked; not of the connection: that would only repeat. */
+function isOfOne(error: unknown): boolean {
+  if (!TollgateError.isInstance(error)) return true
+  return isLocked(error) || (error.code !== 'STORE_UNAVAILABLE' && error.code !== 'OVERLOADED' && error.code !== 'CLOSED')
 }
