@@ -3,14 +3,11 @@ import { type Database, SqlCounterStore, SqlLedger, SqlReceipts, SqlSubjects } f
 import type { Remembered } from '../http/idempotency.ts'
 import type { Stores } from './storage.ts'
 
-/** A database answers more slowly than memory: what it may take before a limit's failure policy decides. */
-const STORE_TIMEOUT_MS = 3000
-
 /** Stores in a database, whose own clock counts where there is no other. */
 export function sqlStores(database: Database, clock: Clock | undefined, { hasCounters }: { hasCounters: boolean }): Stores {
   const own = clock === undefined ? {} : { clock }
   const ledger = new SqlLedger(database, own)
-  const counters = hasCounters ? { store: new SqlCounterStore(database, own), storeTimeoutMs: STORE_TIMEOUT_MS } : {}
+  const counters = hasCounters ? { store: new SqlCounterStore(database, own) } : {}
   return {
     ledger,
     of: (namespace) => ({

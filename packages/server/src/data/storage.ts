@@ -31,7 +31,6 @@ export interface NamespaceStores {
   readonly receipts: ReceiptStore<Remembered>
   /** None: each engine counts in memory. */
   readonly store?: CounterStore
-  readonly storeTimeoutMs?: number
 }
 
 export interface StorageOptions {

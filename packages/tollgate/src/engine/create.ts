@@ -44,7 +44,7 @@ export interface CommonOptions {
   locale?: Locale
   messages?: MessageOverrides
   rollout?: Rollout
-  /** Deadline of a call to a remote store: an integer 1 … 60,000 ms. Default 50. */
+  /** Deadline of a call to a remote store: an integer 1 … 60,000 ms. Default: the store's own, 50 where it has none. */
   storeTimeoutMs?: number
   /** Deadline of a call to the ledger: an integer 1 … 60,000 ms. Default 5000, as a commit waits for a disk. */
   ledgerTimeoutMs?: number
@@ -92,7 +92,7 @@ export function createTollgate(unchecked: AnyOptions): Tollgate {
     secret,
     newId: options.newId ?? newReservationId,
     rollout: options.rollout ? validateRollout(options.rollout) : ENFORCED,
-    storeTimeoutMs: options.storeTimeoutMs ?? 50,
+    storeTimeoutMs: options.storeTimeoutMs ?? options.store?.timeoutMs ?? 50,
     ledgerTimeoutMs: options.ledgerTimeoutMs ?? 5000,
     maxInFlight: options.maxInFlight ?? 10_000,
     receipts: options.receipts ?? new Receipts<Decision>(clock, options.maxReceipts ?? 100_000),

@@ -98,6 +98,8 @@ export interface UsageEntry {
 
 export interface CounterStore {
   readonly name: string
+  /** How long a call of it may take, unless the engine's options say: what waits for a disk needs longer. Default 50. */
+  readonly timeoutMs?: number
   decide(command: DecideCommand): MaybePromise<Outcome>
   settle(command: SettleCommand): MaybePromise<SettleOutcome>
   /** Every cell of the charges: one entry for an unpartitioned charge, one per live partition for the others. */

@@ -29,6 +29,8 @@ const TIDY_AT_MOST = 200
  */
 export class SqlCounterStore implements CounterStore {
   readonly name: string
+  /** As long as the database lets a statement wait for a lock. */
+  readonly timeoutMs = 3000
   readonly #database: Database
   readonly #ownsDatabase: boolean
   readonly #tables: CounterTables
