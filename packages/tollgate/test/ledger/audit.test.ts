@@ -14,6 +14,8 @@ const COMMANDS: LedgerCommand[] = [
   { kind: 'refund', key: '6', id: '5', amount: 4 },
   { kind: 'hold', id: '7', amount: 9, ttlMs: 60_000 },
   { kind: 'release', id: '7' },
+  { kind: 'deduct', id: '9', amount: 8 },
+  { kind: 'cancel', id: '9' },
 ]
 
 async function history(): Promise<{ ledger: Ledger; steps: Step[] }> {
@@ -43,7 +45,7 @@ it.each(['grant', 'spend', 'refund'])('finds a %s that was lost, and one that wa
   expect(await audit(withEntries(ledger, (entries) => entries.flatMap((entry) => (isIt(entry) ? [entry, entry] : [entry]))), 'a', steps)).toEqual([expect.stringMatching(/was acknowledged, (200|-60|8) is in the entries/)])
 })
 
-it.each([1, 4, 5, 6])('finds what nobody asked for: step %i', async (step) => {
+it.each([1, 4, 5, 6, 9, 10])('finds what nobody asked for: step %i', async (step) => {
   const { ledger, steps } = await history()
   expect(await audit(ledger, 'a', steps.toSpliced(step, 1))).toContainEqual(expect.stringMatching(/0 was acknowledged/))
 })
@@ -64,6 +66,16 @@ it('finds a hold that counts after its expiry, or not before', async () => {
     })
   expect(await audit(ledger, 'a', held(7))).toContainEqual(expect.stringContaining('7 is reserved, where open holds are 0'))
   expect(await audit(ledger, 'a', held(-1))).toContainEqual(expect.stringContaining('where open holds are 7'))
+})
+
+it.each([
+  ['lost', (entries: readonly Entry[]) => entries.filter(({ reason }) => reason !== 'cancelled'), 'a: 9 was taken back, and -8 of it is in the entries'],
+  ['doubled', (entries: readonly Entry[]) => entries.flatMap((entry) => (entry.reason === 'cancelled' ? [entry, entry] : [entry])), 'a: 9 was taken back, and 8 of it is in the entries'],
+])('finds what was taken back without a word of what became of it, and was %s', async (_, change, fault) => {
+  const { ledger, steps } = await history()
+  const unheard = steps.with(9, { command: COMMANDS[9]!, error: 'not heard' })
+  expect(await audit(ledger, 'a', unheard)).toEqual([])
+  expect(await audit(withEntries(ledger, change), 'a', unheard)).toEqual([fault])
 })
 
 it('finds what was never answered', async () => {

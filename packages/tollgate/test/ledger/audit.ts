@@ -23,28 +23,59 @@ const isPeriods = ({ key }: Entry): boolean => key === null || key.includes(' ')
 
 /** Everything that was acknowledged is there once, and nothing else is. */
 function effectFaults(steps: readonly Step[], entries: readonly Entry[]): string[] {
-  const acknowledged = new Map<string, number>()
-  const written = new Map<string, number>()
-  const add = (effects: Map<string, number>, effect: string, amount: number) => amount !== 0 && effects.set(effect, (effects.get(effect) ?? 0) + amount)
+  const acknowledged = new Effects()
+  const written = new Effects()
+  /** Whether they were done is unknown, so that what came back is compared with what was spent. */
+  const notHeard = new Set<string>()
   const faults: string[] = []
   for (const { command, answer, error } of steps) {
     if (!answer && error === undefined) faults.push(`never answered: ${JSON.stringify(command)}`)
+    if (error === NOT_HEARD && 'id' in command) notHeard.add(command.id)
     if (!answer?.ok) continue
-    if (command.kind === 'grant') add(acknowledged, `grant ${command.key}`, command.amount)
-    if (command.kind === 'refund') add(acknowledged, `refund ${command.key}`, answer.refunded!)
-    if (command.kind === 'deduct' || command.kind === 'commit') add(acknowledged, `spend ${command.id}`, -answer.reservation!.amount)
+    if (command.kind === 'grant') acknowledged.add(`grant ${command.key}`, command.amount)
+    if (command.kind === 'deduct' || command.kind === 'commit') acknowledged.add(`spend ${command.id}`, -answer.reservation!.amount, command.id)
+    if (command.kind === 'refund') acknowledged.add(`refund ${command.key}`, answer.refunded!, command.id)
+    if (command.kind === 'cancel') acknowledged.add(`cancel ${command.id}`, -acknowledged.spentBy(command.id), command.id)
   }
   for (const entry of entries) {
-    if (entry.kind === 'grant' && !isPeriods(entry)) add(written, `grant ${entry.key}`, entry.amount)
-    if (entry.kind === 'refund') add(written, `refund ${entry.key}`, entry.amount)
-    if (entry.kind === 'spend') add(written, `spend ${entry.reservation}`, entry.amount)
+    const reservation = entry.reservation ?? ''
+    if (entry.kind === 'grant' && !isPeriods(entry)) written.add(`grant ${entry.key}`, entry.amount)
+    if (entry.kind === 'spend') written.add(`spend ${reservation}`, entry.amount, reservation)
+    if (entry.kind === 'refund') written.add(entry.key === null ? `cancel ${reservation}` : `refund ${entry.key}`, entry.amount, reservation)
     if (entry.kind === 'void') faults.push(`entry ${entry.seq} takes a grant back, which nobody asked for`)
   }
-  for (const effect of new Set([...acknowledged.keys(), ...written.keys()])) {
-    const [should, is] = [acknowledged.get(effect) ?? 0, written.get(effect) ?? 0]
-    if (should !== is) faults.push(`${effect}: ${should} was acknowledged, ${is} is in the entries`)
+  const isUnknown = (effect: string) => notHeard.has(effect.replace(/^(spend|cancel) /, ''))
+  for (const effect of new Set([...acknowledged.names(), ...written.names()])) {
+    const [should, is] = [acknowledged.of(effect), written.of(effect)]
+    if (should !== is && !isUnknown(effect)) faults.push(`${effect}: ${should} was acknowledged, ${is} is in the entries`)
   }
+  for (const id of notHeard) if (written.spentBy(id) !== 0) faults.push(`${id} was taken back, and ${written.spentBy(id)} of it is in the entries`)
   return faults
+}
+
+const NOT_HEARD = 'not heard'
+
+/** Amounts by what caused them, and by reservation. */
+class Effects {
+  readonly #amounts = new Map<string, number>()
+  readonly #reservations = new Map<string, number>()
+
+  add(effect: string, amount: number, reservation?: string): void {
+    this.#amounts.set(effect, this.of(effect) + amount)
+    if (reservation !== undefined) this.#reservations.set(reservation, this.spentBy(reservation) + amount)
+  }
+
+  names(): Iterable<string> {
+    return this.#amounts.keys()
+  }
+
+  of(effect: string): number {
+    return this.#amounts.get(effect) ?? 0
+  }
+
+  spentBy(reservation: string): number {
+    return this.#reservations.get(reservation) ?? 0
+  }
 }
 
 /** The plan's periods follow each other, each granted once, with at most one grant of what the one before left over. */
@@ -63,9 +94,13 @@ function periodFaults(steps: readonly Step[], entries: readonly Entry[]): string
 /** Every answer adds up, and counts the holds that are open at its time: no other, and none after its expiry. */
 function answerFaults(steps: readonly Step[]): string[] {
   const holds = new Map<string, Hold>()
+  let lastAt = 0
   return steps.flatMap(({ command, answer }) => {
     if (!answer) return []
     follow(holds, { command, answer })
+    // One that repeats what was done long ago says what the balance was then.
+    if (answer.isReplay && answer.at < lastAt) return []
+    lastAt = answer.at
     const { balance, available, reserved, granted, spent, expired } = answer.balance
     const about = `${JSON.stringify(command)} at ${answer.at}`
     return [
@@ -90,7 +125,7 @@ export function unsettled(steps: readonly Step[]): Map<string, Hold> {
 function follow(holds: Map<string, Hold>, { command, answer }: Step): void {
   if (!answer?.ok) return
   if (command.kind === 'hold') holds.set(command.id, answer.reservation!)
-  if (command.kind === 'commit' || command.kind === 'release') holds.delete(command.id)
+  if (command.kind === 'commit' || command.kind === 'release' || command.kind === 'cancel') holds.delete(command.id)
 }
 
 export function sumAt(holds: ReadonlyMap<string, Hold>, at: number): number {

@@ -19,7 +19,7 @@ export class Commands {
     this.count++
     if (!answer?.ok) return
     if (kind === 'hold') this.#held.push(id)
-    if (kind === 'commit' || kind === 'release') this.#held = this.#held.filter((each) => each !== id)
+    if (kind === 'commit' || kind === 'release' || kind === 'cancel') this.#held = this.#held.filter((each) => each !== id)
     if (kind === 'commit' || kind === 'deduct') this.#spent.push(id)
   }
 
@@ -34,7 +34,8 @@ export class Commands {
     if (roll <= 80 && this.#held.length > 0) return { kind: 'commit', id: random.pick(this.#held), ...(random.chance(0.7) && { amount: random.integer(0, 40) }), overage: random.pick(OVERAGES) }
     if (roll <= 88 && this.#held.length > 0) return { kind: 'release', id: random.pick(this.#held) }
     if (roll <= 95 && this.#spent.length > 0) return { kind: 'refund', key: name, id: random.pick(this.#spent), ...(random.chance(0.5) && { amount: random.integer(1, 10) }) }
-    if (roll <= 97) return this.#allowance(random.integer(1, 200))
+    if (roll <= 97 && this.#held.length + this.#spent.length > 0) return { kind: 'cancel', id: random.pick([...this.#held, ...this.#spent]) }
+    if (roll <= 98) return this.#allowance(random.integer(1, 200))
     return { kind: 'touch' }
   }
 

@@ -1,5 +1,5 @@
 // Random commands on a few subjects, each subject's one after another, until somebody kills this process. It first
-// repeats those that a killed process before it had no answer to. With `isLast` it ends after that.
+// repeats, or takes back, what a killed process before it had no answer to. With `isLast` it ends after that.
 import { setTimeout as delay } from 'node:timers/promises'
 import { Random } from '../../dist/testing/random.js'
 import { Commands } from './commands.mjs'
@@ -22,13 +22,20 @@ async function work(subject, i) {
   const isMissing = last && !last.answer && !last.error
   if (isMissing) steps.pop()
   const commands = new Commands(i, steps)
-  if (isMissing) commands.learn(await acknowledged(subject, last.command))
-  if (isLast) return
-  for (;;) {
-    const command = commands.next(new Random(seed + i * 1e6 + commands.count))
+  const ask = async (command) => {
     witness.write(subject, { command })
-    commands.learn({ command, ...(await acknowledged(subject, command)) })
+    commands.learn(await acknowledged(subject, command))
   }
+  if (isMissing) {
+    const { command } = last
+    // Whoever does not know what became of a reservation asks again, or takes it back.
+    const isTakenBack = (command.kind === 'hold' || command.kind === 'deduct') && Math.random() < 0.5
+    if (isTakenBack) witness.write(subject, { error: 'not heard' })
+    commands.learn(isTakenBack ? { command } : await acknowledged(subject, command))
+    if (isTakenBack) await ask({ kind: 'cancel', id: command.id })
+  }
+  if (isLast) return
+  for (;;) await ask(commands.next(new Random(seed + i * 1e6 + commands.count)))
 }
 
 async function acknowledged(subject, command) {
