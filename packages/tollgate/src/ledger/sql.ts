@@ -10,7 +10,7 @@ import type { LedgerAnswer, LedgerCommand, Remembered } from './commands.ts'
 import type { Entry } from './entries.ts'
 import type { BalanceNow, EntryList, EntryPage, Ledger } from './ledger.ts'
 import { assertCommand, assertInstant, assertSubject } from './input.ts'
-import { keyOf, otherKeyOf, runCommand } from './machine.ts'
+import { forgetAt, keyOf, otherKeyOf, runCommand } from './machine.ts'
 import { balanceNow, listOf, opensAccount, validLimit, validPage } from './reading.ts'
 import { type Changes, LedgerTables } from './tables.ts'
 import { verifyAccount } from './verify.ts'
@@ -32,10 +32,6 @@ interface Asked {
 }
 
 const ATTEMPTS = 3
-/** Reservations can be settled for a day after their expiry, which is a day away at most. */
-const REMEMBER_RESERVATION_MS = 3 * 86_400_000
-/** Payment providers repeat what they report for days. */
-const REMEMBER_KEY_MS = 90 * 86_400_000
 const DUE_AT_ONCE = 100
 
 /** Credits in a database: commands that come while a transaction is under way go together into the next one. */
@@ -197,7 +193,7 @@ function runAll(asked: readonly Asked[], states: ReadonlyMap<string, AccountRow>
     if (!states.has(subject)) return step.answer
     for (const entry of step.entries) entries.push({ subject, entry })
     for (const [key, value] of step.remember) {
-      remembered.set(idOf(subject, key), { subject, value, forgetAt: now + (key.startsWith('key ') ? REMEMBER_KEY_MS : REMEMBER_RESERVATION_MS) })
+      remembered.set(idOf(subject, key), { subject, value, forgetAt: forgetAt(key, value) })
     }
     return isRetry ? firstAnswer(step.answer) : step.answer
   })
