@@ -8,7 +8,7 @@ import type { CalendarUnit } from '../compile/calendar.ts'
 export interface Account {
   /** Entries written so far: the number of the newest. */
   seq: number
-  /** Time of the newest entry; none is ever earlier, even if the clock is set back. */
+  /** Time of the newest entry, or of the end of a plan's period since: no entry is ever earlier, even if the clock is set back. */
   at: number
   nextLot: number
   lots: Lot[]

@@ -17,6 +17,7 @@ export function advance(book: Book, now: number): void {
     event.happen(book, event.at, now)
     forgetEmptyLots(account, event.at)
   }
+  forgetEmptyLots(account, now)
 }
 
 interface Event {

@@ -46,8 +46,8 @@ function begin(book: Book, rule: AllowanceRule, now: number): void {
   allowance.entitled = grantedFor(lotsOfPeriod(account, running.expiresAt).filter(({ plan }) => plan === rule.plan))
 }
 
-function isRunning({ source, plan, isEffective, expiresAt }: Lot, name: string, now: number): boolean {
-  return source === 'plan' && plan === name && isEffective && expiresAt! > now
+function isRunning({ source, plan, amount, expiresAt }: Lot, name: string, now: number): boolean {
+  return source === 'plan' && plan === name && amount > 0 && expiresAt! > now
 }
 
 /**

@@ -86,7 +86,8 @@ function payDebts(book: Book, lot: Lot, at: number): void {
 export function voidLot(book: Book, lot: Lot, at: number, note: EntryNote): void {
   const gone = lot.left
   lot.left = 0
-  lot.voidedAt = at
+  // What was spent of it was spent by then, even if the clock was set back.
+  lot.voidedAt = Math.max(at, book.account.at)
   if (gone > 0) book.write('void', at, -gone, lot.id, note)
 }
 
@@ -95,16 +96,20 @@ export function lotOf(account: Account, id: number): Lot {
 }
 
 /**
- * An empty lot is kept while something held may return to it; a plan's to its end, as it says that the period was granted;
- * one that was voided as long as a refund may come, which would bring it back. A debt that was paid is kept as long as that.
+ * An empty lot is kept while something held may return to it; a plan's to its end, as it says that the period was granted,
+ * and a change of plan may void it; one that was voided as long as a refund may come, which would bring it back. A debt that was paid is kept as long as that.
  */
 export function forgetEmptyLots(account: Account, now: number): void {
   const mayBeRefunded = (at: number): boolean => now < at + REFUNDABLE_MS
   if (account.debts.length > 0) account.debts = account.debts.filter(({ owed, at }) => owed > 0 || mayBeRefunded(at))
   if (!account.lots.some(({ left, isEffective }) => left === 0 && isEffective)) return
   const held = new Set(account.holds.flatMap(({ parts }) => parts.map(([lot]) => lot)))
-  account.lots = account.lots.filter(
-    ({ id, left, isEffective, source, amount, expiresAt, voidedAt }) =>
-      left > 0 || !isEffective || held.has(id) || (source === 'plan' && amount > 0 && expiresAt! > now) || (voidedAt !== undefined && mayBeRefunded(voidedAt)),
-  )
+  account.lots = account.lots.filter(({ id, left, isEffective, source, amount, expiresAt, voidedAt, isWarned }) => {
+    if (left > 0 || !isEffective || held.has(id)) return true
+    // One of which all was taken back is as if it had never been, but for the warning.
+    const isOfPeriod = (source === 'plan' || source === 'rollover') && (amount > 0 || isWarned)
+    // For the account a period that is over is over, even if the clock is set back: it is not granted again.
+    if (isOfPeriod && expiresAt! <= now) account.at = Math.max(account.at, expiresAt!)
+    return (isOfPeriod && expiresAt! > now) || (voidedAt !== undefined && mayBeRefunded(voidedAt))
+  })
 }

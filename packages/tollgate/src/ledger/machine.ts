@@ -132,7 +132,7 @@ function grant(book: Book, { amount, source, priority = 0, effectiveAt, expiresA
 
 function voidGrant(book: Book, { lot: id, key, reason, actor }: Void, now: number): LedgerAnswer {
   const { account } = book
-  const lot = account.lots.find((each) => each.id === id && each.voidedAt === undefined)
+  const lot = account.lots.find((each) => each.id === id && each.amount > 0 && each.voidedAt === undefined)
   if (!lot) throw new TollgateError('NOT_FOUND', `lot: ${show(id)} is not an open grant of this account; it was used up, expired, voided, or never made`, { field: 'lot' })
   if (lot.isEffective) voidLot(book, lot, now, noteOf({ key, reason, actor }))
   else account.lots = account.lots.filter((each) => each !== lot)

@@ -10,7 +10,8 @@ import type { BalanceNow, EntryList, EntryPage } from './ledger.ts'
 /** Only what cannot be denied opens an account: a stranger leaves no row. */
 export function opensAccount(command: LedgerCommand): boolean {
   if (command.kind === 'hold' || command.kind === 'deduct') return command.amount === 0
-  return command.kind === 'grant' || (command.kind === 'setAllowance' && command.rule !== null)
+  // What was cancelled may come after a grant that opens the account.
+  return command.kind === 'grant' || command.kind === 'cancel' || (command.kind === 'setAllowance' && command.rule !== null)
 }
 
 /** How an account stands at `now`, when nobody looked since. */

@@ -43,6 +43,17 @@ export const changingPlans: LedgerScenarios = {
     await f.has({ available: 500, granted: 600, expired: 100 })
   },
 
+  'that holds for what was carried over, too': async (f) => {
+    const plan = { ...small, rolloverMax: 30 }
+    await f.plan(plan)
+    f.clock.set(START_AT + 10 * DAY_MS)
+    await f.deducts('d', 30)
+    await f.has({ available: 100, spent: 30 })
+    await f.plan(middle, { leftover: 'void' })
+    await f.refunds('d')
+    await f.has({ available: 500, expired: 100 + 100 + 30 })
+  },
+
   'no plan grants nothing, and what is left stays to its end, or goes': async (f) => {
     await f.plan(small)
     await f.plan(null)

@@ -98,6 +98,17 @@ export const granting: LedgerScenarios = {
     await f.has({ balance: 0, spent: 0, expired: 10 })
   },
 
+  'nor when the clock was set back before the void': async (f) => {
+    const lot = await f.grants(10)
+    f.clock.advance(HOUR_MS)
+    await f.deducts('d', 4)
+    f.clock.set(START_AT)
+    await f.voids(lot)
+    f.clock.set(START_AT + 3 * DAY_MS + HOUR_MS - 1)
+    equal(await f.refunds('d'), 4)
+    await f.has({ balance: 0, expired: 10 })
+  },
+
   'a grant is voided once, and only of its own account': async (f) => {
     const [lot, used] = [await f.grants(10, { priority: 1 }), await f.grants(1)]
     await f.grants(10, {}, f.other)

@@ -16,6 +16,7 @@ import { settling } from './settling.ts'
 import { warning } from './warning.ts'
 
 export type { MakeLedger } from './fixture.ts'
+export { compareLedgers, ledgerModel } from './histories.ts'
 
 const SUITES: Readonly<Record<string, LedgerScenarios>> = {
   granting, burnDown, holding, settling, refunding, owing, repeating, renewing, changingPlans, warning, reading, erasing, refusing, parallel,

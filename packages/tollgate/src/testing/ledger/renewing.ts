@@ -134,6 +134,22 @@ export const renewing: LedgerScenarios = {
     await f.has({ available: 100, granted: 200 })
   },
 
+  'nor where nothing was left of the period': async (f) => {
+    f.clock.set(at('2027-01-31T23:00Z'))
+    const plan = ruleOf({ anchor: 'calendar' })
+    await f.plan(plan)
+    await f.deducts('d', 100)
+    await f.plan(null)
+    f.clock.set(at('2027-02-01T00:00Z'))
+    await f.ask({ kind: 'touch' })
+    f.clock.set(at('2027-01-31T23:59Z'))
+    await f.plan(plan)
+    f.clock.set(at('2027-02-01T00:00Z'))
+    await f.has({ available: 100, granted: 200 })
+    f.clock.set(at('2027-02-28T23:59:59.999Z'))
+    await f.has({ available: 100, granted: 200 })
+  },
+
   'what is left of a period lapses': async (f) => {
     await f.plan(ruleOf({ every: 'day' }))
     await f.grants(5)

@@ -28,6 +28,13 @@ export const settling: LedgerScenarios = {
     await f.has({ balance: 10, available: 10, reserved: 0, spent: 0 })
   },
 
+  'what was cancelled before it came is refused, also to whoever had no account yet': async (f) => {
+    await f.ask({ kind: 'cancel', id: 'late' })
+    await f.grants(10)
+    await f.refuses('IDEMPOTENCY_CONFLICT', { kind: 'deduct', id: 'late', amount: 3 }, 'id')
+    await f.refuses('INVALID_REQUEST', { kind: 'cancel', id: '' }, 'id')
+  },
+
   'a cancelled deduction that was refunded in part comes back once': async (f) => {
     await f.grants(10)
     await f.deducts('d', 6)

@@ -93,6 +93,18 @@ export const warning: LedgerScenarios = {
     deepEqual(await warned(f, 30), [false])
   },
 
+  'a warning outlives the grant that it was about, when all of that is taken back': async (f) => {
+    await f.plan(daily)
+    await f.holds('h', 80)
+    await f.releases('h')
+    await f.plan(ruleOf({ plan: 'set/none', amount: 0, every: 'day' }), { proration: 'prorate' })
+    await f.has({ available: 0 })
+    await f.plan(daily, { proration: 'prorate' })
+    deepEqual(await warned(f, 80), [false])
+    f.clock.advance(DAY_MS)
+    deepEqual(await warned(f, 80), [true])
+  },
+
   'a late commit warns when it takes the allowance there': async (f) => {
     await f.plan(daily)
     await f.holds('h', 79, 1000)
