@@ -35,7 +35,10 @@ export interface CommonOptions {
   subjects?: SubjectStore
   /** Where credits are kept. Default: this process's memory, which forgets them when it ends. */
   ledger?: Ledger
-  /** Of a commit that takes more credits than were held and are available: the rest is a debt (default), down to `floor`, or nobody's (`clamp`). */
+  /**
+   * Of a commit that takes more credits than were held and are available: the rest is a debt, which the next grants pay
+   * back, down to `floor` (default −2^31+1: what was used is never given away), or nobody's (`clamp`).
+   */
   overage?: { policy: 'clamp' } | { policy: 'overdraft'; floor: number }
   clock?: Clock | (() => number)
   /** Keys the digests of the duplicate guard: at least 16 bytes. Default `TOLLGATE_SECRET`, else random. */

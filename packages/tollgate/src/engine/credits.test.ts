@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { controlledClock } from '../testing/clock.ts'
+import { MemoryStore } from '../stores/memory/index.ts'
+import { type ControlledClock, controlledClock } from '../testing/clock.ts'
+import { ScriptedStore } from '../testing/scripted-store.ts'
 import { createTollgate } from './create.ts'
 import { definePlans } from '../define/plans.ts'
 import { capacity, concurrency, quota, slidingWindow } from '../define/limits.ts'
@@ -16,6 +18,12 @@ const plans = definePlans({
   pool: { rank: 2, limits: {}, credits: { grant: 1000, every: 'month' } },
 })
 const operations = { image: { credits: 10 }, chat: { credits: 5 }, agent: { credits: 7 }, look: {} }
+
+/** Calls have reached the ledger: their deadlines are set. */
+async function untilWaiting(clock: ControlledClock): Promise<void> {
+  while (clock.nextTimerMs() === undefined) await new Promise((resolve) => setImmediate(resolve))
+  await new Promise((resolve) => setImmediate(resolve))
+}
 
 function engineOf(options: { ledger?: Ledger; rollout?: 'shadow' | 'off' } = {}) {
   const clock = controlledClock(START_AT)
@@ -182,6 +190,68 @@ describe('credits', () => {
     const request = { subject: user, plan: 'pro', operation: 'chat', also: [{ subject: 'team:9', plan: 'pool' }] } as const
     expect(await tollgate.reserve(request)).toMatchObject({ allowed: false, violations: [{ kind: 'credits', subject: 'team:9' }] })
     expect((await tollgate.usage(user, { plan: 'pro' })).limits.map(({ used }) => used)).toEqual([0, 0, 0])
+  })
+
+  it('are shared by the team that is stored with a member, once it has a plan', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan(user, 'pro', { team: 'team:9' })
+    expect(await tollgate.consume({ subject: user, operation: 'image' })).toMatchObject({ allowed: true, credits: { balance: 1990 } })
+    await tollgate.setPlan('team:9', 'pool')
+    expect(await tollgate.consume({ subject: user, operation: 'image' })).toMatchObject({ allowed: true, credits: { balance: 990 } })
+    expect(await tollgate.balance(user)).toMatchObject({ balance: 1990 })
+  })
+
+  it('of a team that was topped up are asked again by the key of a denial', async () => {
+    const { tollgate } = engineOf()
+    const request = { subject: user, plan: 'pro', operation: 'image', also: [{ subject: 'team:9', plan: 'pool' }], idempotencyKey: 'k' } as const
+    expect((await tollgate.consume(request)).allowed).toBe(false)
+    await tollgate.grant('team:9', { amount: 50 })
+    expect((await tollgate.consume(request)).allowed).toBe(true)
+  })
+
+  it('cost what the operation costs, whatever less a request says', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan(user, 'pro')
+    for (const credits of [0, 10, 25]) await tollgate.consume({ subject: user, operation: 'image', amounts: { credits } })
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 45 })
+  })
+
+  it('warn when a commit takes them to the soft limit', async () => {
+    const { tollgate } = engineOf()
+    const warnings: unknown[] = []
+    tollgate.on('warning', ({ limit }) => warnings.push(limit.kind))
+    await tollgate.setPlan(user, 'gift', { attributes: { channel: true }, overrides: { own: 1000 } })
+    const { reservation } = await tollgate.reserve({ subject: user, operation: 'look', amounts: { credits: 10 } })
+    await tollgate.commit(reservation!.id, { amounts: { credits: 85 } })
+    expect(warnings).toEqual(['credits'])
+  })
+
+  it('that were spent stay spent when the counters cannot be told, and the decision says so', async () => {
+    const store = new ScriptedStore(new MemoryStore())
+    const clock = controlledClock(START_AT)
+    const tollgate = createTollgate({ plans, operations, clock, store, ledger: new MemoryLedger(clock) })
+    await tollgate.setPlan(user, 'pro')
+    store.settle = () => Promise.reject(new Error('gone'))
+    expect(await tollgate.consume({ subject: user, operation: 'image' })).toMatchObject({ allowed: true, degraded: true, credits: { balance: 1990 } })
+  })
+
+  it('that hang end at their deadline, reads too, and taking back survives an overload', async () => {
+    const clock = controlledClock(START_AT)
+    const ledger = new MemoryLedger(clock)
+    ledger.run = ledger.balance = ledger.entries = () => new Promise<never>(() => {})
+    const tollgate = createTollgate({ plans, operations, clock, ledger, defaultPlan: 'pro', maxInFlight: 2 })
+    const codes = (calls: Promise<unknown>[]) => Promise.all(calls.map((call) => call.then(() => 'answered', (error: { code: string }) => error.code)))
+    const hanging = codes([tollgate.consume({ subject: user, operation: 'image' }), tollgate.consume({ subject: user, operation: 'chat' })])
+    await untilWaiting(clock)
+    const more = codes([tollgate.balance(user), tollgate.usage(user), tollgate.check({ subject: user, operation: 'image' })])
+    clock.advance(5000)
+    expect(await hanging).toEqual(['STORE_UNAVAILABLE', 'STORE_UNAVAILABLE'])
+    expect(await more).toEqual(['OVERLOADED', 'OVERLOADED', 'OVERLOADED'])
+    // The attempts to take back find no room either: nothing is thrown where nobody could catch it.
+    for (let i = 0; i < 5; i++) {
+      clock.advance(60_000)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
   })
 
   it('in shadow mode are listed and not charged when they are missing', async () => {

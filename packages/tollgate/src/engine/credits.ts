@@ -8,9 +8,10 @@ import type { Action, Engine } from './engine.ts'
 import { longerWait } from './decision.ts'
 import type { Credits, Decision, LimitState, TollgateRequest, Violation } from './types.ts'
 
-/** What a request costs: as it says itself, else what its operation costs. */
+/** What a request costs: what it says itself, and never less than its operation does. */
 export function costOf({ vocabulary: { costs } }: Program, { operation, amounts }: TollgateRequest): number {
-  return (amounts as Record<string, number> | undefined)?.['credits'] ?? (operation === undefined ? 0 : (costs.get(operation) ?? 0))
+  const stated = (amounts as Record<string, number> | undefined)?.['credits'] ?? 0
+  return Math.max(stated, operation === undefined ? 0 : (costs.get(operation) ?? 0))
 }
 
 /** Who pays: the team that the request names, else its subject. */
@@ -51,7 +52,7 @@ export async function decideWithCredits(engine: Engine, asked: TollgateRequest, 
     await deny(engine, decision, request, action, program, account, answer)
   } else {
     // Its id stays in the answer: what was spent is refunded by it.
-    if (action === 'consume') await engine.settle(decision.reservation!.id, 'commit')
+    if (action === 'consume') await countAsUsed(engine, decision)
     if (answer.isNear) engine.events.emit('warning', { subject: account, plan: decision.plan, limit: stateOf(answer.balance, answer.at, null) })
   }
   return announced(engine, request, action, decision)
@@ -78,7 +79,17 @@ export function ledgerIdOf(id: string): string {
   return /^(?:local_)?(k_[\w-]{22}(?=\.)|.*)/s.exec(id)![1]!
 }
 
-/** Waits between attempts to take back what nobody heard of: a minute in all. After that a hold has ended, a deduction stands. */
+/** The credits are spent: what the counters cannot be told any more, their hold says until it ends. */
+async function countAsUsed(engine: Engine, decision: Decision): Promise<void> {
+  try {
+    await engine.settle(decision.reservation!.id, 'commit')
+  } catch (error) {
+    if (!isUnavailable(error)) throw error
+    decision.degraded = true
+  }
+}
+
+/** Waits between attempts to take back what nobody heard of: a minute in all. After that a hold ends by itself, and a deduction stands. */
 const CANCEL_WAITS_MS = [0, 1000, 4000, 15_000, 40_000]
 
 /** The question may still be on its way to the ledger: it must not be paid for, now or later. */
@@ -102,7 +113,7 @@ function announced(engine: Engine, request: TollgateRequest, action: Action, dec
 async function checkCredits(engine: Engine, request: TollgateRequest, account: string, program: Program, cost: number): Promise<Decision> {
   const decision = await engine.decideLimits(request, 'check')
   if (decision.violations.length > 0) return decision
-  const { forecast, ...balance } = await engine.balanceOf(account, cost)
+  const { forecast, ...balance } = await engine.balanceOf(account, cost, request.signal)
   const deficit = Math.max(0, cost - Math.max(0, balance.available))
   decision.credits = creditsOf(balance, cost, deficit)
   if (deficit > 0) await deny(engine, decision, request, 'check', program, account, { ok: false, at: balance.at, balance, deficit, retryAt: forecast })
@@ -117,6 +128,8 @@ async function deny(engine: Engine, decision: Decision, request: TollgateRequest
   decision.allowed = isShadow
   decision.retryAfterMs = isShadow ? 0 : longerWait(decision.retryAfterMs, state.retryAfterMs)
   delete decision.reservation
+  // What the request would have added was taken back.
+  if (action !== 'check') decision.limits = (await engine.decideLimits(request, 'check')).limits
   // Shadow mode lets it pass: there is a reservation to settle, of nothing.
   if (isShadow && action === 'reserve') decision.reservation = await engine.emptyReservation(request, decision.plan)
 }
@@ -142,11 +155,13 @@ function violationOf(engine: Engine, state: LimitState, { locale }: TollgateRequ
 }
 
 /** What a settlement does to the credits that its reservation holds; asking again has no second effect. */
-export async function settleCredits(engine: Engine, { account, id }: { account: string; id: string }, action: 'commit' | 'release' | 'undo' | 'extend', options: { amounts?: Readonly<Record<string, number>>; ttlMs?: number }): Promise<void> {
+export async function settleCredits(engine: Engine, { account, id }: { account: string; id: string }, plan: string, action: 'commit' | 'release' | 'undo' | 'extend', options: { amounts?: Readonly<Record<string, number>>; ttlMs?: number }): Promise<void> {
   const amount = options.amounts?.['credits']
   try {
-    if (action === 'commit') await engine.askLedger(account, { kind: 'commit', id, overage: engine.config.overage, ...(amount !== undefined && { amount }) })
-    else if (action === 'extend') await engine.askLedger(account, { kind: 'extend', id, ttlMs: options.ttlMs! })
+    if (action === 'commit') {
+      const { isNear, balance, at } = await engine.askLedger(account, { kind: 'commit', id, overage: engine.config.overage, ...(amount !== undefined && { amount }) })
+      if (isNear) engine.events.emit('warning', { subject: account, plan, limit: stateOf(balance, at, null) })
+    } else if (action === 'extend') await engine.askLedger(account, { kind: 'extend', id, ttlMs: options.ttlMs! })
     else await engine.askLedger(account, { kind: 'release', id })
   } catch (error) {
     if (!(TollgateError.isInstance(error) && error.code === 'ALREADY_SETTLED')) throw error

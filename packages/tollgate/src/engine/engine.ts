@@ -149,8 +149,8 @@ export class Engine {
     if (this.#improvedAt.size > MAX_IMPROVED) this.#improvedAt.delete(this.#improvedAt.keys().next().value!)
   }
 
-  #isOutdated({ allowed, subject, decidedAt }: Decision): boolean {
-    return !allowed && (this.#improvedAt.get(subject) ?? -Infinity) >= decidedAt
+  #isOutdated({ allowed, subject, violations, decidedAt }: Decision): boolean {
+    return !allowed && [subject, ...violations.map((violation) => violation.subject ?? subject)].some((each) => (this.#improvedAt.get(each) ?? -Infinity) >= decidedAt)
   }
 
   async settle(id: string, action: SettleCommand['action'], options: SettleOptions = {}): Promise<Settlement> {
@@ -172,7 +172,7 @@ export class Engine {
     }
     for (const linked of outcome.reservation.memo.linked ?? []) await this.#settleInStore(linked, action, options)
     const { credits } = outcome.reservation.memo
-    if (credits) await settleCredits(this, credits, action, options)
+    if (credits) await settleCredits(this, credits, settlement.plan, action, options)
     return this.#settled(settlement, action)
   }
 
@@ -185,7 +185,7 @@ export class Engine {
   async #finish({ status, memo }: StoredReservation): Promise<void> {
     const action = status === 'committed' ? 'commit' : 'release'
     for (const linked of memo.linked ?? []) await this.#settleInStore(linked, action, { amounts: memo.amounts, onlyOpen: true })
-    if (memo.credits) await settleCredits(this, memo.credits, action, { amounts: memo.amounts })
+    if (memo.credits) await settleCredits(this, memo.credits, memo.plan, action, { amounts: memo.amounts })
   }
 
   /** Of several subjects, capacity may stand in another's reservation than the one that the caller knows. */
@@ -253,12 +253,17 @@ export class Engine {
 
   /** @throws STORE_UNAVAILABLE at the deadline, OVERLOADED, ABORTED */
   askLedger(subject: string, command: LedgerCommand, signal?: AbortSignal): Promise<LedgerAnswer> {
-    this.#ledgerGuard.assertRoom()
-    return this.#ledgerGuard.within(this.config.ledger.run(this.config.accountOf(subject), command), signal)
+    return this.withAccount(subject, (ledger, account) => ledger.run(account, command), signal)
   }
 
-  balanceOf(subject: string, amount?: number): Promise<BalanceNow> {
-    return this.config.ledger.balance(this.config.accountOf(subject), amount)
+  balanceOf(subject: string, amount?: number, signal?: AbortSignal): Promise<BalanceNow> {
+    return this.withAccount(subject, (ledger, account) => ledger.balance(account, amount), signal)
+  }
+
+  /** A call of the ledger, within the same bounds as one of the store. */
+  async withAccount<T>(subject: string, ask: (ledger: Ledger, account: string) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    this.#ledgerGuard.assertRoom()
+    return this.#ledgerGuard.within(ask(this.config.ledger, this.config.accountOf(subject)), signal)
   }
 
   decideOne(request: TollgateRequest, action: Action, part?: Part): MaybePromise<Decision> {
@@ -271,11 +276,18 @@ export class Engine {
     return this.#decideFor(await record, request, action, part)
   }
 
+  /** The team that is stored with a subject shares its limits, and its credits, as if each request named it: once a plan is stored of it. */
+  async #decideWithTeam(request: TollgateRequest, team: string, action: Action): Promise<Decision> {
+    const hasPlan = this.storedPlan(await this.config.subjects.get(team)) !== undefined
+    return this.#decideAll({ ...request, also: hasPlan ? [team] : [] }, action)
+  }
+
   #decideFor(record: SubjectRecord | undefined, asked: TollgateRequest, action: Action, part: Part | undefined): MaybePromise<Decision> {
     const program = this.programOf(asked.subject, asked.plan, record)
     const { defaultOperation } = program.vocabulary
     const request = asked.operation === undefined && defaultOperation !== undefined ? { ...asked, operation: defaultOperation } : asked
     validateRequest(request, program.vocabulary)
+    if (part === undefined && record?.team !== undefined && request.also === undefined) return this.#decideWithTeam(request, record.team, action)
     const mode = modeFor(this.rollout, request.subject)
     const cost = part === undefined ? costOf(program, request) : 0
     if (cost > 0 && mode !== 'off') return decideWithCredits(this, request, action, program, cost)

@@ -9,7 +9,7 @@ export interface SubjectRecord {
   nextPlan?: { plan: string; at: number }
   /** Epoch ms from which its own periods count. */
   anchorAt?: number
-  /** The team whose limits it shares. */
+  /** The team whose limits, and credits, it shares, as if each request named it in `also`; from when on a plan of the team is stored. */
   team?: string
   /** The operator's own facts; never interpreted. */
   attributes?: Readonly<Record<string, string | number | boolean | null>>

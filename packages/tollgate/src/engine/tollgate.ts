@@ -144,18 +144,23 @@ export class Tollgate<N extends Names = Names> {
     return this.#engine.balanceOf(subject)
   }
 
+  /** What the ledger calls the subject's account, for commands of your own, such as a grant within your transaction. */
+  accountOf(subject: string): string {
+    this.#assertSubject(subject)
+    return this.#engine.config.accountOf(subject)
+  }
+
   /** What moved the balance, the newest first. */
   async ledger(subject: string, page?: EntryPage): Promise<EntryList> {
     this.#assertSubject(subject)
-    const { ledger, accountOf } = this.#engine.config
-    return ledger.entries(accountOf(subject), page)
+    return this.#engine.withAccount(subject, (ledger, account) => ledger.entries(account, page))
   }
 
   /** Forgets a subject: what is stored of it and what it used. Its credits' entries and sums stay, of nobody. */
   async erase(subject: string): Promise<void> {
     this.#assertSubject(subject)
     await this.#subjects.delete(subject)
-    await this.#engine.config.ledger.erase(this.#engine.config.accountOf(subject))
+    await this.#engine.withAccount(subject, (ledger, account) => ledger.erase(account))
     await this.#engine.askStore((store) => store.erase(this.#engine.keyOf(subject)))
   }
 
