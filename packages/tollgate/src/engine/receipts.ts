@@ -8,6 +8,7 @@ export const RECEIPT_MS = 86_400_000
 interface Receipt<T> {
   fingerprint: string
   expiresAt: number
+  subject: string | undefined
   /** Absent while the first request is under way. */
   answer?: T
 }
@@ -18,9 +19,12 @@ export interface ReceiptStore<T> {
    * @param fingerprint tells requests apart; never the request itself.
    * @param run is given an id of what the request does, where every attempt after an error, or a crash, has the same
    * @param isOutdated says of a remembered answer that it is to be found anew
+   * @param subject whose answer it is: it is forgotten with the subject
    * @throws IDEMPOTENCY_CONFLICT, IDEMPOTENCY_IN_PROGRESS, OVERLOADED, and what `run` throws.
    */
-  once(key: string, fingerprint: string, run: (effect?: string) => T | Promise<T>, isOutdated?: (answer: T) => boolean): Promise<{ answer: T; isReplay: boolean }>
+  once(key: string, fingerprint: string, run: (effect?: string) => T | Promise<T>, isOutdated?: (answer: T) => boolean, subject?: string): Promise<{ answer: T; isReplay: boolean }>
+  /** Forgets the answers that were given with this subject, and their keys, which are free again. */
+  erase?(subject: string): void | Promise<void>
 }
 
 /**
@@ -37,7 +41,7 @@ export class Receipts<T> implements ReceiptStore<T> {
     this.#max = max
   }
 
-  async once(key: string, fingerprint: string, run: () => T | Promise<T>, isOutdated: (answer: T) => boolean = () => false): Promise<{ answer: T; isReplay: boolean }> {
+  async once(key: string, fingerprint: string, run: () => T | Promise<T>, isOutdated: (answer: T) => boolean = () => false, subject?: string): Promise<{ answer: T; isReplay: boolean }> {
     const now = this.#clock.now()
     this.#forget(now)
     const known = this.#receipts.get(key)
@@ -50,7 +54,7 @@ export class Receipts<T> implements ReceiptStore<T> {
       const [oldest] = this.#receipts.values()
       throw new TollgateError('OVERLOADED', `${this.#max} idempotency keys are remembered; raise maxReceipts, or send fewer keys`, { retryAfterMs: oldest!.expiresAt - now })
     }
-    const receipt: Receipt<T> = { fingerprint, expiresAt: now + RECEIPT_MS }
+    const receipt: Receipt<T> = { fingerprint, expiresAt: now + RECEIPT_MS, subject }
     this.#receipts.set(key, receipt)
     try {
       receipt.answer = await run()
@@ -59,6 +63,11 @@ export class Receipts<T> implements ReceiptStore<T> {
       throw error
     }
     return { answer: receipt.answer, isReplay: false }
+  }
+
+  /** Looks at all of them: an erasure is rare. What is under way keeps its key until it has an answer. */
+  erase(subject: string): void {
+    for (const [key, receipt] of this.#receipts) if (receipt.subject === subject && 'answer' in receipt) this.#receipts.delete(key)
   }
 
   /** All are kept equally long, so the oldest come first. */

@@ -2,4 +2,4 @@ export type { Account, Allowance, AllowanceRule, Balance, GrantSource, Hold, Lot
 export type { CreditReservation, LedgerAnswer, LedgerCommand, Overage } from './commands.ts'
 export type { Entry, EntryKind } from './entries.ts'
 export type { EntryList, EntryPage, Ledger } from './ledger.ts'
-export { MemoryLedger } from './memory.ts'
+export { MemoryLedger, type MemoryLedgerOptions } from './memory.ts'

@@ -1,4 +1,5 @@
 import type { Clock } from '../engine/clock.ts'
+import { TollgateError } from '../errors/index.ts'
 import { type Account, dueAt, newAccount } from './account.ts'
 import type { LedgerAnswer, LedgerCommand, Remembered } from './commands.ts'
 import type { Entry } from './entries.ts'
@@ -14,6 +15,11 @@ interface Kept {
   readonly remembered: Map<string, Remembered>
 }
 
+export interface MemoryLedgerOptions {
+  /** Those of erased subjects included: their entries stay. Default 1,000,000. */
+  maxAccounts?: number
+}
+
 /** Credits of this process, gone when it ends: for tests, and where they are worth no more than that. */
 export class MemoryLedger implements Ledger {
   readonly name = 'memory'
@@ -21,9 +27,13 @@ export class MemoryLedger implements Ledger {
   readonly #accounts = new Map<string, Kept>()
   /** Of erased subjects. */
   readonly #nameless: Kept[] = []
+  readonly #maxAccounts: number
+  /** Whose answers are looked at next: those of accounts that nobody asks about are forgotten too. */
+  #turns = this.#accounts.values()
 
-  constructor(clock: Pick<Clock, 'now'> = { now: Date.now }) {
+  constructor(clock: Pick<Clock, 'now'> = { now: Date.now }, { maxAccounts = 1_000_000 }: MemoryLedgerOptions = {}) {
     this.#clock = clock
+    this.#maxAccounts = maxAccounts
   }
 
   async run(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
@@ -35,8 +45,9 @@ export class MemoryLedger implements Ledger {
     for (const entry of entries) kept.entries.push(entry)
     for (const [key, value] of remember) kept.remembered.set(key, structuredClone(value))
     forgetSome(kept.remembered, now)
+    this.#forgetInTurn(now)
     if ('error' in answer) throw answer.error
-    if (opensAccount(command)) this.#accounts.set(subject, kept)
+    if (opensAccount(command)) this.#open(subject, kept)
     return structuredClone(answer.value)
   }
 
@@ -86,6 +97,20 @@ export class MemoryLedger implements Ledger {
   }
 
   async close(): Promise<void> {}
+
+  /** @throws OVERLOADED */
+  #open(subject: string, kept: Kept): void {
+    if (this.#accounts.size + this.#nameless.length >= this.#maxAccounts && !this.#accounts.has(subject)) {
+      throw new TollgateError('OVERLOADED', `${this.#maxAccounts} accounts are in memory, those of erased subjects included; raise MemoryLedger's maxAccounts, or keep credits in a database`, { retryAfterMs: 1000 })
+    }
+    this.#accounts.set(subject, kept)
+  }
+
+  #forgetInTurn(now: number): void {
+    const { value } = this.#turns.next()
+    if (value) forgetSome(value.remembered, now)
+    else this.#turns = this.#accounts.values()
+  }
 
   async #touch(subject: string): Promise<void> {
     if (this.#accounts.has(subject)) await this.run(subject, { kind: 'touch' })

@@ -30,5 +30,39 @@ describe.each(DIALECTS)('%s', (dialect) => {
     expect(await ledger.forget(100)).toBe(1)
   })
 
+  const table = (name: string) => (dialect === 'postgres' ? `tollgate.${name}` : name)
+
+  it('forgets some with each batch that writes, though nobody asks it to', async () => {
+    let now = Date.UTC(2021, 0, 1)
+    const database = opened.databases[0]!
+    const ledger = new SqlLedger(database, { clock: { now: () => now } })
+    const count = async () => (await database.query(`SELECT count(*) AS n FROM ${table('ledger_answers')} WHERE account_id = (SELECT id FROM ${table('accounts')} WHERE subject = $1)`, ['tidy']))[0]!['n']
+    await ledger.run('tidy', { kind: 'grant', key: 'g', amount: 1000, source: 'pack' })
+    await Promise.all(Array.from({ length: 50 }, (_, i) => ledger.run('tidy', { kind: 'deduct', id: `${i}`, amount: 1 })))
+    expect(await count()).toBe(51)
+    now += 3 * DAY_MS
+    await ledger.run('tidy', { kind: 'deduct', id: 'a', amount: 1 })
+    expect(await count()).toBe(51 + 1 - 20)
+    // A denial writes nothing.
+    await ledger.run('tidy', { kind: 'deduct', id: 'b', amount: 5000 })
+    expect(await count()).toBe(32)
+    await Promise.all(Array.from({ length: 20 }, (_, i) => ledger.run('tidy', { kind: 'deduct', id: `c${i}`, amount: 1 })))
+    expect(await count()).toBe(1 + 1 + 20)
+  })
+
+  it('has nothing to do for an account of nobody', async () => {
+    const now = Date.UTC(2022, 0, 1)
+    const database = opened.databases[0]!
+    const ledger = new SqlLedger(database, { clock: { now: () => now } })
+    await ledger.run('goes', { kind: 'grant', key: 'g', amount: 10, source: 'pack', expiresAt: now + 1000 })
+    const due = async () => (await database.query(`SELECT count(*) AS n FROM ${table('accounts')} WHERE due_at = $1`, [now + 1000]))[0]!['n']
+    expect(await due()).toBe(1)
+    await ledger.erase('goes')
+    expect(await due()).toBe(0)
+    // Whoever comes by that name is somebody else.
+    await ledger.run('goes', { kind: 'touch' })
+    expect([await due(), await ledger.runDue(100), (await ledger.balance('goes')).available]).toEqual([0, 0, 0])
+  })
+
   ledgerConformance(dialect, (clock) => new SqlLedger(opened.databases[0]!, { clock }), { describe, it })
 })

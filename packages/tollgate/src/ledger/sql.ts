@@ -33,6 +33,8 @@ interface Asked {
 
 const ATTEMPTS = 3
 const DUE_AT_ONCE = 100
+/** Answers that count no more are forgotten twice as fast as answers are written down, and at least so many at a time. */
+const TIDY_AT_LEAST = 20
 
 /** Credits in a database: commands that come while a transaction is under way go together into the next one. */
 export class SqlLedger implements Ledger {
@@ -141,6 +143,8 @@ export class SqlLedger implements Ledger {
       const { answers, changes } = await this.#decide(tx, asked)
       // Not awaited: it travels with the commit.
       this.#tables.save(tx, changes)
+      // Last, or what it locks could be waited for. In somebody's own transaction there is more to come.
+      if (changes.remembered.length > 0) this.#tables.tidy(tx, this.#clock?.now(), Math.max(TIDY_AT_LEAST, 2 * changes.remembered.length))
       return answers
     })
   }

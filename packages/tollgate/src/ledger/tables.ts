@@ -93,6 +93,11 @@ export class LedgerTables {
     }
   }
 
+  /** Travels with the commit. */
+  tidy(tx: Transaction, now: number | undefined, limit: number): void {
+    void tx.query(this.#sql.forget, [now ?? null, limit])
+  }
+
   async forget(database: Database, now: number | undefined, limit: number): Promise<number> {
     return (await database.query(this.#sql.forget, [now ?? null, limit])).length
   }
@@ -143,7 +148,7 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
     history: `SELECT subject, state, ${noEntry} FROM ${accounts} WHERE id = $1 UNION ALL SELECT NULL, NULL, ${columns(ENTRY).split(', ').slice(1).join(', ')} FROM ${entries} WHERE account_id = $1 ORDER BY seq NULLS FIRST`,
     eraseNotes: `DELETE FROM ${notes} WHERE account_id = $1`,
     eraseRemembered: `DELETE FROM ${remembered} WHERE account_id = $1`,
-    eraseSubject: `UPDATE ${accounts} SET subject = NULL WHERE id = $1`,
+    eraseSubject: `UPDATE ${accounts} SET subject = NULL, due_at = NULL WHERE id = $1`,
     forget: `${deleteFirst(dialect, remembered, `forget_at <= coalesce($1${int}, ${now})`, 'forget_at', '$2')} RETURNING id`,
   }
 }

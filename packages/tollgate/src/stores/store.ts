@@ -109,7 +109,7 @@ export interface CounterStore {
    * nothing back to them any more. The anchor stays.
    */
   reset(subject: string, cells: readonly string[] | null): MaybePromise<void>
-  /** Forgets all that a subject used, and its anchor. */
+  /** Forgets all that a subject used, its anchor, and its reservations: their ids are unknown from then on. */
   erase(subject: string): MaybePromise<void>
   /** A plan under which the subject was admitted, for readers who name none. */
   lastPlan(subject: string): MaybePromise<string | undefined>

@@ -6,7 +6,7 @@ export class KeptRows {
   readonly counters = new Map<string, CounterRow>()
   readonly reservations = new Map<string, ReservationRow>()
   /** What the last batch wrote. */
-  written: Changes = { counters: [], reservations: [], cleared: [] }
+  written: Changes = { counters: [], reservations: [], cleared: [], erased: [] }
 
   /** @throws what the command does. */
   run<A>(command: CounterCommand<A>, at: number): A {
@@ -45,6 +45,7 @@ export class KeptRows {
   #save(changes: Changes): void {
     this.written = changes
     for (const { subject, prefix } of changes.cleared) for (const [key, row] of this.counters) if (row.subject === subject && row.cell.startsWith(prefix)) this.counters.delete(key)
+    for (const [id, { subject }] of this.reservations) if (changes.erased.includes(subject)) this.reservations.delete(id)
     for (const row of changes.counters) this.counters.set(keyOf(row.subject, row.cell), row)
     for (const row of changes.reservations) this.reservations.set(row.id, row)
   }

@@ -141,6 +141,7 @@ export class MemoryStore implements CounterStore {
 
   erase(subject: string): void {
     this.#clear(subject, () => true)
+    this.#reservations.erase(subject)
     const row = this.#records.find(subject)
     // The wheel collects the record; until then it names no plan.
     if (row >= 0) this.#records.setPlan(row, NO_PLAN)

@@ -72,6 +72,12 @@ export class Reservations {
   disown(subject: string, isNamed: (slot: number) => boolean): void {
     for (const reservation of this.#standingOf.get(subject) ?? []) disown(reservation, ({ slot }) => isNamed(slot))
   }
+
+  /** Looks at all of them: an erasure is rare. */
+  erase(subject: string): void {
+    this.#standingOf.delete(subject)
+    for (const map of [this.#open, this.#standing, this.#settled]) for (const [id, reservation] of map) if (reservation.subject === subject) map.delete(id)
+  }
 }
 
 /** At most two with each call: more than are made. Those of a longer ttl wait for their turn behind shorter ones. */

@@ -123,6 +123,22 @@ describe.each(DIALECTS)('%s', (dialect) => {
     })
   })
 
+  it('keeps no row that names an erased subject', async () => {
+    const driver = driverOf(database)
+    const [subject, other] = [newSubject(), newSubject()]
+    const rowsOf = async (whose: string) => {
+      const found = await Promise.all(['counters', 'reservations'].map((name) => database.query(`SELECT count(*) AS n FROM ${dialect === 'postgres' ? 'tollgate.' : ''}${name} WHERE subject = $1`, [whose])))
+      return found.map(([row]) => row!['n'])
+    }
+    for (const whose of [subject, other]) {
+      const ids = await Promise.all(Array.from({ length: 3 }, async () => (await driver.reserve(whose, 60_000, quota(9))).id))
+      await driver.settle('commit', ids[0]!)
+      await driver.settle('release', ids[1]!)
+    }
+    await driver.erase(subject)
+    expect([await rowsOf(subject), await rowsOf(other)]).toEqual([[0, 0], [1, 3]])
+  })
+
   describe('what one row says', () => {
     const damage = (subject: string, body: string) => database.query(`UPDATE ${dialect === 'postgres' ? 'tollgate.' : ''}counters SET body = $1 WHERE subject = $2`, [body, subject])
 

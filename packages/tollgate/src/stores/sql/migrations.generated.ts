@@ -120,6 +120,22 @@ CREATE INDEX {{index:reservations_standing}} ON {{reservations}} (subject) WHERE
 CREATE INDEX {{index:reservations_forget}} ON {{reservations}} (forget_at);
 `,
     },
+    {
+      version: 4,
+      name: '0004_erasure',
+      checksum: '8c89c181498632034ec4404fcaaa44b36c60499bd87955d4e8ff07755264e6a1',
+      sql: `-- What names a subject is found when that is erased: all of its reservations, and not only those that stand.
+DROP INDEX {{reservations_standing}};
+CREATE INDEX {{index:reservations_subject}} ON {{reservations}} (subject, is_standing);
+
+-- A digest of whose answer it is, where that is known.
+ALTER TABLE {{receipts}} ADD COLUMN subject_digest text COLLATE "C";
+CREATE INDEX {{index:receipts_subject}} ON {{receipts}} (subject_digest) WHERE subject_digest IS NOT NULL;
+
+-- Nothing happens by itself to an account of nobody.
+UPDATE {{accounts}} SET due_at = NULL WHERE subject IS NULL AND due_at IS NOT NULL;
+`,
+    },
   ],
   sqlite: [
     {
@@ -234,6 +250,22 @@ CREATE TABLE {{reservations}} (
 );
 CREATE INDEX {{index:reservations_standing}} ON {{reservations}} (subject) WHERE is_standing = 1;
 CREATE INDEX {{index:reservations_forget}} ON {{reservations}} (forget_at);
+`,
+    },
+    {
+      version: 4,
+      name: '0004_erasure',
+      checksum: 'a02f0fa0d68093a5572b0136ae24a055e648434f94c4f2194206945ad88376c4',
+      sql: `-- What names a subject is found when that is erased: all of its reservations, and not only those that stand.
+DROP INDEX {{reservations_standing}};
+CREATE INDEX {{index:reservations_subject}} ON {{reservations}} (subject, is_standing);
+
+-- A digest of whose answer it is, where that is known.
+ALTER TABLE {{receipts}} ADD COLUMN subject_digest TEXT;
+CREATE INDEX {{index:receipts_subject}} ON {{receipts}} (subject_digest) WHERE subject_digest IS NOT NULL;
+
+-- Nothing happens by itself to an account of nobody.
+UPDATE {{accounts}} SET due_at = NULL WHERE subject IS NULL AND due_at IS NOT NULL;
 `,
     },
   ],

@@ -54,6 +54,52 @@ describe.each(DIALECTS)('%s', (dialect) => {
       expect([await subjects.get('u3'), await subjects.history('u3')]).toEqual([undefined, []])
     })
 
+    it('remember a change that waited, from its instant on', async () => {
+      const clock = controlledClock(START_AT)
+      const subjects = new SqlSubjects(fresh.database, { clock })
+      const history = async () => (await subjects.history('u4')).map(({ at, plan }) => [at - START_AT, plan])
+      const waits = { plan: 'p/a', nextPlan: { plan: 'p/b', at: START_AT + 100 } }
+      await subjects.set('u4', waits)
+      clock.advance(99)
+      expect(await history()).toEqual([[0, 'p/a']])
+      clock.advance(1)
+      expect(await history()).toEqual([[0, 'p/a'], [100, 'p/b']])
+      // Other facts may change while it is still in the record.
+      await subjects.set('u4', { ...waits, team: 't' })
+      expect(await history()).toEqual([[0, 'p/a'], [100, 'p/b']])
+      clock.advance(10)
+      await subjects.set('u4', { plan: 'p/b', team: 't' })
+      expect(await history()).toEqual([[0, 'p/a'], [100, 'p/b']])
+      await subjects.set('u4', { plan: 'p/b', nextPlan: { plan: 'p/c', at: START_AT + 200 } })
+      clock.advance(190)
+      await subjects.set('u4', { plan: 'p/d' })
+      expect(await history()).toEqual([[0, 'p/a'], [100, 'p/b'], [200, 'p/c'], [300, 'p/d']])
+      await subjects.delete('u4')
+      expect(await history()).toEqual([])
+    })
+
+    it('remember no change that was taken back before its instant', async () => {
+      const clock = controlledClock(START_AT)
+      const subjects = new SqlSubjects(fresh.database, { clock })
+      await subjects.set('u5', { plan: 'p/a', nextPlan: { plan: 'p/b', at: START_AT + 100 } })
+      clock.advance(99)
+      await subjects.set('u5', { plan: 'p/a' })
+      clock.advance(50)
+      await subjects.set('u5', { plan: 'p/a', team: 't' })
+      expect(await subjects.history('u5')).toEqual([{ at: START_AT, plan: 'p/a' }])
+    })
+
+    it("go by the database's clock where there is no other", async () => {
+      const subjects = new SqlSubjects(fresh.database)
+      await subjects.set('u6', { plan: 'p/a', nextPlan: { plan: 'p/b', at: 1000 } })
+      await subjects.set('u7', { plan: 'p/a', nextPlan: { plan: 'p/b', at: 9e12 } })
+      const plansOf = async (subject: string) => (await subjects.history(subject)).map(({ plan }) => plan)
+      expect([await plansOf('u6'), await plansOf('u7')]).toEqual([['p/a', 'p/b'], ['p/a']])
+      await subjects.set('u6', { plan: 'p/c' })
+      await subjects.set('u7', { plan: 'p/c' })
+      expect([await plansOf('u6'), await plansOf('u7')]).toEqual([['p/a', 'p/b', 'p/c'], ['p/a', 'p/c']])
+    })
+
     it('forget the oldest of too many, and read it again', async () => {
       const subjects = new SqlSubjects(fresh.database, { maxCached: 2 })
       for (const name of ['a', 'b', 'c']) await subjects.set(name, { plan: `p/${name}` })
@@ -133,6 +179,25 @@ describe.each(DIALECTS)('%s', (dialect) => {
       await expect(fail()).rejects.toThrow('no')
       expect(effects[1]).toBe(effects[0])
       expect(effects[2]).not.toBe(effects[0])
+    })
+
+    it('are forgotten with the subject that they name, and no others', async () => {
+      const receipts = new SqlReceipts<{ subject: string; message: string }>(fresh.database)
+      const other = new SqlReceipts<{ subject: string; message: string }>(fresh.database, { namespace: 'other' })
+      const keep = (from: typeof receipts, key: string, subject: string | undefined) => from.once(key, 'f', () => ({ subject: 'Ada', message: 'hello' }), undefined, subject)
+      await keep(receipts, 'k8', 'Ada')
+      await keep(receipts, 'k9', 'Eve')
+      await keep(receipts, 'k10', undefined)
+      await keep(other, 'k8', 'Ada')
+      let finish = (() => {}) as () => void
+      const running = receipts.once('k11', 'f', () => new Promise((resolve) => (finish = () => resolve({ subject: 'Ada', message: 'late' }))), undefined, 'Ada')
+      await expect.poll(async () => (await fresh.database.query('SELECT count(*) AS n FROM ' + table + ' WHERE answer IS NULL AND subject_digest IS NOT NULL'))[0]!['n']).toBe(1)
+      await receipts.erase('Ada')
+      await expect(keep(receipts, 'k11', 'Ada')).rejects.toMatchObject({ code: 'IDEMPOTENCY_IN_PROGRESS' })
+      finish()
+      expect((await running).isReplay).toBe(false)
+      const replays = await Promise.all([keep(receipts, 'k8', 'Ada'), keep(receipts, 'k9', 'Eve'), keep(receipts, 'k10', undefined), keep(other, 'k8', 'Ada'), keep(receipts, 'k11', 'Ada')])
+      expect(replays.map(({ isReplay }) => isReplay)).toEqual([false, true, true, true, true])
     })
 
     it('are held for as long as the answer takes', async () => {

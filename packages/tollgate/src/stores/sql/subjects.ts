@@ -1,5 +1,5 @@
 import { TollgateError } from '../../errors/index.ts'
-import type { SubjectRecord, SubjectStore } from '../../engine/subjects.ts'
+import { recordAt, type SubjectRecord, type SubjectStore } from '../../engine/subjects.ts'
 import type { Database } from './database.ts'
 import { clockOf } from './recordset.ts'
 import { type TableOptions, tableNames } from './tables.ts'
@@ -54,12 +54,12 @@ export class SqlSubjects implements SubjectStore {
   }
 
   async set(subject: string, record: SubjectRecord): Promise<void> {
-    const { plan } = record
     const key = this.#keyOf(subject)
     await this.#database.transaction(async (tx) => {
-      const [before] = await tx.query(this.#sql.lock, [key])
+      const [row] = await tx.query(this.#sql.lock, [key, this.#now()])
       void tx.query(this.#sql.save, [key, encode(record)])
-      if (plan !== undefined && (before === undefined || decode(before['body'] as string).plan !== plan)) void tx.query(this.#sql.remember, [key, this.#clock?.now() ?? null, plan])
+      const changes = row ? changesBetween(decode(row['body'] as string), record, row['now'] as number) : changesBetween({}, record, 0)
+      for (const { at, plan } of changes) void tx.query(this.#sql.remember, [key, at ?? this.#now(), plan])
     })
     this.#changes++
     this.#keep(subject, record)
@@ -77,8 +77,12 @@ export class SqlSubjects implements SubjectStore {
 
   /** Which plan it had from when on, the oldest first. */
   async history(subject: string): Promise<PlanChangeEntry[]> {
-    const rows = await this.#database.query(this.#sql.history, [this.#keyOf(subject)])
-    return rows.map(({ at, plan }) => ({ at: at as number, plan: plan as string }))
+    const rows = await this.#database.query(this.#sql.history, [this.#keyOf(subject), this.#now()])
+    return rows.flatMap(({ at, plan, body }) => (body === null ? { at: at as number, plan: plan as string } : (changeThatCame(decode(body as string), at as number) ?? [])))
+  }
+
+  #now(): number | null {
+    return this.#clock?.now() ?? null
   }
 
   async #read(subject: string): Promise<SubjectRecord | undefined> {
@@ -105,14 +109,31 @@ function statementsFor({ dialect }: Database, tables: TableOptions) {
   const now = `coalesce($2${dialect === 'postgres' ? '::bigint' : ''}, ${clockOf(dialect)})`
   return {
     get: `SELECT body FROM ${name('subjects')} WHERE subject = $1`,
-    lock: `SELECT body FROM ${name('subjects')} WHERE subject = $1${dialect === 'postgres' ? ' FOR UPDATE' : ''}`,
+    lock: `SELECT body, ${now} AS now FROM ${name('subjects')} WHERE subject = $1${dialect === 'postgres' ? ' FOR UPDATE' : ''}`,
     save: `INSERT INTO ${name('subjects')} (subject, body) VALUES ($1, $2) ON CONFLICT (subject) DO UPDATE SET body = excluded.body`,
     remember: `INSERT INTO ${name('plan_history')} (subject, at, plan) VALUES ($1, ${now}, $3)`,
     remove: `DELETE FROM ${name('subjects')} WHERE subject = $1`,
     // Of nobody, so that the number of changes stays.
     anonymise: `UPDATE ${name('plan_history')} SET subject = '' WHERE subject = $1`,
-    history: `SELECT at, plan FROM ${name('plan_history')} WHERE subject = $1 ORDER BY id`,
+    // One statement, so that it sees one instant. The record comes last: what it says is not written down yet.
+    history: `SELECT id, at, plan, NULL AS body FROM ${name('plan_history')} WHERE subject = $1 UNION ALL SELECT NULL, ${now}, NULL, body FROM ${name('subjects')} WHERE subject = $1 ORDER BY id NULLS LAST`,
   }
+}
+
+/** A change that waited for the end of a period, once that has come. */
+function changeThatCame({ plan, nextPlan }: SubjectRecord, now: number): PlanChangeEntry | undefined {
+  return nextPlan && nextPlan.at <= now && nextPlan.plan !== plan ? { at: nextPlan.at, plan: nextPlan.plan } : undefined
+}
+
+/** What is to be written down when one record takes another's place; without an instant, it happens now. */
+function changesBetween(before: SubjectRecord, record: SubjectRecord, now: number): { at?: number; plan: string }[] {
+  const { plan, nextPlan } = record
+  // While it is in the record it is told from there.
+  const isStillThere = nextPlan !== undefined && nextPlan.at === before.nextPlan?.at && nextPlan.plan === before.nextPlan.plan && plan === before.plan
+  if (isStillThere) return []
+  const came = changeThatCame(before, now)
+  const isChanged = plan !== undefined && plan !== recordAt(before, now)?.plan
+  return [...(came ? [came] : []), ...(isChanged ? [{ plan }] : [])]
 }
 
 /** Unlimited is `null` in JSON. */

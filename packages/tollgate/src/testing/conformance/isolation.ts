@@ -130,6 +130,19 @@ export const isolation: Scenarios = {
     await f.admits(anchor({ startAt: START_AT + 1 }))
   },
 
+  'nothing of an erased subject can be settled, or is given back': async (f) => {
+    const open = await f.reserves(1000, quota(), concurrency())
+    const [standing, released] = [await f.reserves(1000, capacity()), await f.reserves(1000, quota())]
+    await f.settles('commit', standing)
+    await f.settles('release', released)
+    await f.driver.erase(f.user)
+    await f.settles('commit', await f.reserves(1000, capacity(), quota()))
+    for (const id of [open, standing, released]) for (const action of ['commit', 'release', 'extend'] as const) equal((await f.driver.settle(action, id, { ttlMs: 1 })).result, 'unknown')
+    await f.uses(1, capacity())
+    await f.uses(1, quota())
+    await f.uses(0, concurrency())
+  },
+
   'the store knows a plan under which a subject was admitted': async (f) => {
     equal(await f.driver.store.lastPlan(f.user), undefined)
     await f.driver.decide('consume', f.user, [quota({ max: 0 })], { plan: 'denied' })

@@ -105,6 +105,7 @@ export class ReferenceStore implements CounterStore {
   erase(subject: string): void {
     this.reset(subject, null)
     this.#subject(subject).anchorAt = undefined
+    for (const [id, reservation] of this.#reservations) if (reservation.subject === subject) this.#reservations.delete(id)
   }
 
   lastPlan(subject: string): string | undefined {

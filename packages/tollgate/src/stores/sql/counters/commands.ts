@@ -107,10 +107,7 @@ export function eraseCommand(subject: string): CounterCommand<void> {
   return {
     key,
     isRead: false,
-    want({ locks, standing }) {
-      locks.add(key)
-      standing.add(key)
-    },
+    want: ({ locks }) => void locks.add(key),
     run: (rows) => erase(rows, subject),
   }
 }

@@ -37,6 +37,8 @@ export interface Changes {
   counters: CounterRow[]
   reservations: ReservationRow[]
   cleared: Cleared[]
+  /** Subjects whose reservations are deleted, whether they were loaded or not. */
+  erased: string[]
 }
 
 /**
@@ -50,6 +52,7 @@ export class CounterRows {
   readonly #subjects = new Map<string, SubjectRows>()
   readonly #reservations = new Map<string, Pick<ReservationRow, 'id' | 'subject' | 'body'>>()
   readonly #changed = new Map<string, ReservationRow>()
+  readonly #erased = new Set<string>()
 
   constructor({ at, counters, reservations }: Loaded) {
     this.at = at
@@ -73,10 +76,9 @@ export class CounterRows {
     return own.map(({ id, body }) => readReservation(body, `reservation ${id}`)).filter(({ isStanding }) => isStanding)
   }
 
-  /** @param forgetAt from when on the row may be deleted. */
-  putReservation(reservation: KeptReservation, forgetAt = forgottenAt(reservation)): void {
+  putReservation(reservation: KeptReservation): void {
     const { id, subject, isStanding } = reservation
-    const row = { id: textKey(id), subject: textKey(subject), cells: JSON.stringify(cellsOf(reservation)), body: writeReservation(reservation), is_standing: isStanding ? 1 : 0, forget_at: rounded(forgetAt) }
+    const row = { id: textKey(id), subject: textKey(subject), cells: JSON.stringify(cellsOf(reservation)), body: writeReservation(reservation), is_standing: isStanding ? 1 : 0, forget_at: rounded(forgottenAt(reservation)) }
     this.#reservations.set(row.id, row)
     this.#changed.set(row.id, row)
   }
@@ -87,12 +89,19 @@ export class CounterRows {
     this.#changed.set(key, { id: key, subject: textKey(subject), cells: '[]', body: '', is_standing: 0, forget_at: 0 })
   }
 
+  removeReservationsOf(subject: string): void {
+    const key = textKey(subject)
+    for (const rows of [this.#reservations, this.#changed]) for (const [id, row] of rows) if (row.subject === key) rows.delete(id)
+    this.#erased.add(key)
+  }
+
   changes(): Changes {
     const subjects = [...this.#subjects.values()]
     return {
       counters: subjects.flatMap((rows) => rows.changed(this.at)),
       reservations: [...this.#changed.values()],
       cleared: subjects.flatMap((rows) => rows.cleared),
+      erased: [...this.#erased],
     }
   }
 

@@ -107,12 +107,11 @@ describe('standing capacity', () => {
     expect(used([capacity])).toEqual([left])
   })
 
-  it('is forgotten a day after its subject was erased', () => {
+  it('is forgotten with its subject', () => {
     rows.run(eraseCommand('u'), NOW)
-    expect(rows.reservations.get('r_1')!.forget_at).toBe(NOW + LATE_COMMIT_MS)
-    expect(rows.counters.size).toBe(0)
+    expect([rows.counters.size, rows.reservations.size]).toEqual([0, 0])
     reserve([capacity], 'r_2', NOW)
-    expect(settle('release').result).toBe('settled')
+    expect(settle('release').result).toBe('unknown')
     expect(used([capacity])).toEqual([1])
   })
 })
@@ -150,11 +149,20 @@ describe('an erasure', () => {
     expect(rows.run(lastPlanCommand('u'), NOW)).toEqual({ plan: undefined, anchorAt: undefined })
   })
 
-  it('leaves a commit that comes later in the record', () => {
+  it('brings nothing back by a commit that comes later', () => {
     reserve(ALL)
     rows.run(eraseCommand('u'), NOW)
-    settle('commit')
-    expect(used()).toEqual([3, 0, 0, 1])
+    expect(settle('commit').result).toBe('unknown')
+    expect([rows.counters.size, rows.reservations.size]).toEqual([0, 0])
+  })
+
+  it('has no part in what comes after it in the same batch', () => {
+    reserve([quota])
+    reserve([quota], 'r_2')
+    const again = decideCommand({ subject: 'u', plan: 'p', charges: [quota], now: 0, action: 'reserve', reservation: { id: 'r_3', ttlMs: 1000, memo: { plan: 'p', amounts: {}, linked: [] } } }, undefined)
+    rows.batch([settleCommand({ id: 'r_2', action: 'commit', now: 0 }), eraseCommand('u'), again, settleCommand({ id: 'r_1', action: 'commit', now: 0 })], NOW)
+    expect([...rows.reservations.keys()]).toEqual(['r_3'])
+    expect(used([quota])).toEqual([3])
   })
 })
 

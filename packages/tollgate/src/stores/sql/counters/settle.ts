@@ -1,5 +1,4 @@
-import { CellKind } from '../../../decide/charge.ts'
-import { disown, forgottenAt, LATE_COMMIT_MS, settle as settleReservation } from '../../settlement.ts'
+import { disown, forgottenAt, settle as settleReservation } from '../../settlement.ts'
 import type { SettleCommand, SettleOutcome } from '../../store.ts'
 import { Draft, ReservedInRows } from './draft.ts'
 import { NO_RECORD } from './record.ts'
@@ -39,11 +38,8 @@ export function reset(rows: CounterRows, subject: string, limits: readonly strin
   }
 }
 
-/** Forgets the subject. Its reservations go when nobody can settle them any more. */
+/** Forgets the subject, and its reservations, which name it: nobody can settle them any more. */
 export function erase(rows: CounterRows, subject: string): void {
   rows.of(subject).clear()
-  for (const reservation of rows.standing(subject)) {
-    disown(reservation, ({ kind }) => kind === CellKind.capacity)
-    rows.putReservation(reservation, rows.at + LATE_COMMIT_MS)
-  }
+  rows.removeReservationsOf(subject)
 }

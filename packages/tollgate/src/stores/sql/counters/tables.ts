@@ -47,8 +47,9 @@ export class CounterTables {
   }
 
   /** Travels with the commit. */
-  save(tx: Transaction, { counters, reservations, cleared }: Changes): void {
+  save(tx: Transaction, { counters, reservations, cleared, erased }: Changes): void {
     for (const { subject, prefix } of cleared) void tx.query(this.#sql.clear, [subject, prefix])
+    for (const subject of erased) void tx.query(this.#sql.eraseReservations, [subject])
     if (counters.length > 0) void tx.query(this.#sql.saveCounters, [JSON.stringify(counters)])
     if (reservations.length > 0) void tx.query(this.#sql.saveReservations, [JSON.stringify(reservations)])
   }
@@ -97,6 +98,7 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
     saveCounters: upsert(counters, ['subject', 'cell'], dialect, COUNTER),
     saveReservations: upsert(reservations, ['id'], dialect, RESERVATION),
     clear: `DELETE FROM ${counters} WHERE subject = $1 AND substr(cell, 1, length($2${text})) = $2`,
+    eraseReservations: `DELETE FROM ${reservations} WHERE subject = $1`,
     tidyCounters: deleteFirst(dialect, counters, `expires_at <= $1${bigint}`, 'expires_at', '$2'),
     tidyReservations: deleteFirst(dialect, reservations, `forget_at <= $1${bigint}`, 'forget_at', '$2'),
   }

@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest'
+import { controlledClock } from '../testing/clock.ts'
+import type { LedgerCommand } from './commands.ts'
+import { MemoryLedger } from './memory.ts'
+
+const grant: LedgerCommand = { kind: 'grant', key: 'g', amount: 10, source: 'pack' }
+
+it('holds a bounded number of accounts, those of erased subjects included', async () => {
+  const ledger = new MemoryLedger(controlledClock(0), { maxAccounts: 2 })
+  await ledger.run('a', grant)
+  await ledger.run('b', grant)
+  await expect(ledger.run('c', grant)).rejects.toMatchObject({ code: 'OVERLOADED', retryAfterMs: 1000 })
+  expect((await ledger.balance('c')).available).toBe(0)
+  // Strangers open no account.
+  expect((await ledger.run('c', { kind: 'deduct', id: 'd', amount: 1 })).ok).toBe(false)
+  expect((await ledger.run('a', { ...grant, key: 'more' })).balance.available).toBe(20)
+  await ledger.erase('b')
+  await expect(ledger.run('c', grant)).rejects.toThrow('2 accounts are in memory')
+  expect(await ledger.verify(null)).toEqual([])
+})
