@@ -42,6 +42,8 @@ export interface Lot {
   /** The plan whose allowance it is, and where the plan's periods start. */
   plan?: string
   anchorAt?: number | null
+  /** Nothing was granted: it says that the period of a plan of no amount runs. */
+  isMark?: true
   /** The warning of its period's `softLimit` was given. */
   isWarned?: true
   /** Taken back: what comes back to it is gone. */
@@ -97,6 +99,8 @@ export interface Allowance extends AllowanceRule {
   nextAt: number | null
   /** What the running period is to be granted in all, by the plans it was spent on. Less than was granted where a downgrade found it spent. */
   entitled: number
+  /** What lots of other periods had granted of it already: it is not granted again in this one. */
+  grantedElsewhere?: number
 }
 
 export const newAccount = (): Account => ({ seq: 0, at: 0, nextLot: 1, lots: [], holds: [], debts: [], granted: 0, spent: 0, expired: 0, voided: 0, allowance: null, following: null })

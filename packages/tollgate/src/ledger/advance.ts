@@ -1,7 +1,7 @@
 import type { Account, Allowance, Hold, Lot } from './account.ts'
 import type { Book } from './entries.ts'
-import { addLot, forgetEmptyLots, makeEffective, returnHold } from './lots.ts'
-import { grantPeriod, lotOfPeriod, periodOf } from './periods.ts'
+import { forgetEmptyLots, makeEffective, returnHold } from './lots.ts'
+import { beginPeriod, periodOf } from './periods.ts'
 
 /** Periods that are made up for one by one, when nobody looked at an account for long; those before them are passed over. */
 const MAX_MISSED_PERIODS = 400
@@ -65,9 +65,7 @@ function renew(book: Book, at: number, now: number): void {
   account.allowance = allowance
   account.following = null
   if (!allowance.isEligible) return
-  const period = periodOf(allowance, at, anchorAt)
-  if (carried > 0) addLot(book, lotOfPeriod('rollover', carried, allowance, period.endAt, at), at)
-  grantPeriod(book, allowance, period, at)
+  beginPeriod(book, allowance, at, carried)
   passOver(account, allowance, now)
 }
 

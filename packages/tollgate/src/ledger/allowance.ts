@@ -1,8 +1,8 @@
-import type { Account, Allowance, AllowanceRule, Lot } from './account.ts'
+import type { Account, Allowance, AllowanceRule } from './account.ts'
 import type { SetAllowance } from './commands.ts'
 import type { Book } from './entries.ts'
 import { addLot, voidLot } from './lots.ts'
-import { grantedFor, grantPeriod, lotOfPeriod, lotsOfPeriod, periodOf } from './periods.ts'
+import { beginPeriod, grantedFor, lotOfPeriod, lotsOfPeriod, runningLots } from './periods.ts'
 
 const REASON = 'plan changed'
 
@@ -30,38 +30,33 @@ function changeNow(book: Book, { rule, proration, leftover }: SetAllowance, now:
   if (current && leftover === 'void' && current.plan !== rule?.plan) voidAllowance(book, current, now)
   if (!rule) account.allowance = null
   else if (!rule.isEligible) account.allowance = { ...rule, anchorAt: null, startAt: now, nextAt: null, entitled: 0 }
-  else begin(book, rule, now)
-}
-
-/** A new period begins now, unless one of this plan is running: nobody is granted twice for going to and fro. */
-function begin(book: Book, rule: AllowanceRule, now: number): void {
-  const { account } = book
-  const running = account.lots.find((lot) => isRunning(lot, rule.plan, now))
-  const anchorAt = running ? (running.anchorAt ?? null) : rule.anchor === 'subject' ? now : null
-  const period = periodOf(rule, now, anchorAt)
-  const allowance: Allowance = { ...rule, anchorAt, startAt: period.startAt, nextAt: period.endAt, entitled: 0 }
-  account.allowance = allowance
-  if (!running) return grantPeriod(book, allowance, period, now)
-  allowance.nextAt = running.expiresAt
-  allowance.entitled = grantedFor(lotsOfPeriod(account, running.expiresAt).filter(({ plan }) => plan === rule.plan))
-}
-
-function isRunning({ source, plan, amount, expiresAt }: Lot, name: string, now: number): boolean {
-  return source === 'plan' && plan === name && amount > 0 && expiresAt! > now
+  else {
+    account.allowance = { ...rule, anchorAt: rule.anchor === 'subject' ? now : null, startAt: now, nextAt: null, entitled: 0 }
+    beginPeriod(book, account.allowance, now)
+  }
 }
 
 /**
  * The period goes on, and what it is to be granted in all changes by the difference of the plans for what is left of it.
- * What a downgrade could not take back, because it was spent or held, is not granted again by an upgrade.
+ * What a downgrade could not take back, because it was spent or held, is not granted again by an upgrade; nor is what the
+ * new plan has granted for another period that runs, or what is more than it grants in all.
  */
 function prorate(book: Book, current: Allowance, endAt: number, rule: AllowanceRule, now: number): void {
   const { account } = book
   const difference = shareOf(rule.amount - current.amount, endAt - now, endAt - current.startAt)
+  const elsewhere = current.grantedElsewhere ?? 0
   const allowance: Allowance = { ...rule, anchorAt: rule.anchor === 'subject' ? current.anchorAt : null, startAt: current.startAt, nextAt: endAt, entitled: current.entitled + difference }
   account.allowance = allowance
-  const missing = allowance.entitled - grantedFor(lotsOfPeriod(account, endAt))
-  if (difference < 0) takeBack(book, account, endAt, -difference, now)
-  else if (missing > 0) addLot(book, lotOfPeriod('plan', missing, allowance, endAt, now), now, { key: `${rule.plan} ${current.startAt} prorated` })
+  if (difference < 0) {
+    const spared = Math.min(elsewhere, -difference)
+    allowance.grantedElsewhere = elsewhere - spared
+    return takeBack(book, account, endAt, -difference - spared, now)
+  }
+  const missing = Math.max(0, allowance.entitled - grantedFor(lotsOfPeriod(account, endAt)) - elsewhere)
+  const running = runningLots(account, rule.plan, now)
+  const due = Math.min(missing - grantedFor(running.filter(({ expiresAt }) => expiresAt !== endAt)), rule.amount - grantedFor(running))
+  allowance.grantedElsewhere = elsewhere + missing - Math.max(0, due)
+  if (due > 0) addLot(book, lotOfPeriod('plan', due, allowance, endAt, now), now, { key: `${rule.plan} ${current.startAt} prorated` })
 }
 
 /** Exact: the product is beyond 2^53. */

@@ -104,10 +104,10 @@ export function forgetEmptyLots(account: Account, now: number): void {
   if (account.debts.length > 0) account.debts = account.debts.filter(({ owed, at }) => owed > 0 || mayBeRefunded(at))
   if (!account.lots.some(({ left, isEffective }) => left === 0 && isEffective)) return
   const held = new Set(account.holds.flatMap(({ parts }) => parts.map(([lot]) => lot)))
-  account.lots = account.lots.filter(({ id, left, isEffective, source, amount, expiresAt, voidedAt, isWarned }) => {
+  account.lots = account.lots.filter(({ id, left, isEffective, source, amount, expiresAt, voidedAt, isWarned, isMark }) => {
     if (left > 0 || !isEffective || held.has(id)) return true
     // One of which all was taken back is as if it had never been, but for the warning.
-    const isOfPeriod = (source === 'plan' || source === 'rollover') && (amount > 0 || isWarned)
+    const isOfPeriod = (source === 'plan' || source === 'rollover') && (amount > 0 || isWarned || isMark)
     // For the account a period that is over is over, even if the clock is set back: it is not granted again.
     if (isOfPeriod && expiresAt! <= now) account.at = Math.max(account.at, expiresAt!)
     return (isOfPeriod && expiresAt! > now) || (voidedAt !== undefined && mayBeRefunded(voidedAt))

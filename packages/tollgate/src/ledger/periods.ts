@@ -13,11 +13,30 @@ export function periodOf({ every, timezone, anchor }: AllowanceRule, at: number,
   return periods(at, anchor === 'subject' ? (anchorAt ?? at) : undefined)
 }
 
-export function grantPeriod(book: Book, allowance: Allowance, { startAt, endAt }: Period, at: number): void {
+/**
+ * The plan's period begins at `at`, and is granted; unless one of this plan is running, which then goes on: nobody is
+ * granted twice for going to and fro.
+ */
+export function beginPeriod(book: Book, allowance: Allowance, at: number, carried = 0): void {
+  const { account } = book
+  const running = runningLots(account, allowance.plan, at).toSorted((a, b) => b.expiresAt! - a.expiresAt!)[0]
+  if (running) allowance.anchorAt = running.anchorAt ?? null
+  const { startAt, endAt } = periodOf(allowance, at, allowance.anchorAt)
   allowance.startAt = startAt
-  allowance.nextAt = endAt
-  if (allowance.amount > 0) addLot(book, lotOfPeriod('plan', allowance.amount, allowance, endAt, at), at, { key: `${allowance.plan} ${startAt}` })
-  allowance.entitled = grantedFor(lotsOfPeriod(book.account, endAt))
+  allowance.nextAt = running ? running.expiresAt : endAt
+  if (carried > 0) addLot(book, lotOfPeriod('rollover', carried, allowance, allowance.nextAt!, at), at)
+  if (!running && allowance.amount > 0) addLot(book, lotOfPeriod('plan', allowance.amount, allowance, endAt, at), at, { key: `${allowance.plan} ${startAt}` })
+  if (!running && allowance.amount === 0) account.lots.push({ ...lotOfPeriod('plan', 0, allowance, endAt, at), id: NO_GRANT, left: 0, isEffective: true, isMark: true })
+  const granted = lotsOfPeriod(account, allowance.nextAt)
+  allowance.entitled = grantedFor(running ? granted.filter(({ plan }) => plan === allowance.plan) : granted)
+}
+
+/** No grant has this number. */
+const NO_GRANT = 0
+
+/** What a plan granted for periods that have not ended, whether or not any of it is left; not what was taken back. */
+export function runningLots({ lots }: Account, name: string, at: number): Lot[] {
+  return lots.filter(({ source, plan, isEffective, expiresAt, amount, isMark }) => source === 'plan' && plan === name && isEffective && expiresAt! > at && (amount > 0 || isMark))
 }
 
 export function lotOfPeriod(source: GrantSource, amount: number, { priority, plan, anchorAt }: Allowance, expiresAt: number, at: number): NewLot {

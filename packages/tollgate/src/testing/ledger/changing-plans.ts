@@ -1,4 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict'
+import type { AllowanceRule } from '../../ledger/account.ts'
 import type { SetAllowance } from '../../ledger/commands.ts'
 import { DAY_MS, HOUR_MS, type LedgerFixture, type LedgerScenarios, overdraft, ruleOf, START_AT } from './fixture.ts'
 
@@ -218,6 +219,94 @@ export const changingPlans: LedgerScenarios = {
     f.clock.set(START_AT + 10 * DAY_MS + 24 * HOUR_MS)
     await f.plan(small)
     await f.has({ granted: 1800 })
+  },
+
+  'a plan whose allowance runs is not granted it again by going there prorated from a period that began later': async (f) => {
+    const [none, nil] = ['none', 'nil'].map((plan) => ruleOf({ plan: `set/${plan}`, amount: 0, every: 10 * DAY_MS }))
+    const unmet = ruleOf({ plan: 'set/unmet', amount: 900, every: 10 * DAY_MS, isEligible: false })
+    const daily = ruleOf({ plan: 'set/daily', amount: 0, every: 'day' })
+    const wait = (): void => f.clock.advance(60_000)
+    for (const detour of [[small], [null, small], [unmet, small], [daily, small], [none!], [nil!], [none!]]) {
+      await f.plan(middle)
+      for (const plan of detour) {
+        wait()
+        await f.plan(plan)
+      }
+      wait()
+      await f.plan(middle, prorate)
+    }
+    await f.has({ available: 600, granted: 600 })
+    f.clock.set(START_AT + 12 * DAY_MS)
+    await f.has({ available: 500 })
+  },
+
+  'nor by what of it was spent, or voided': async (f) => {
+    await f.plan(middle)
+    await f.deducts('d', 500)
+    f.clock.advance(60_000)
+    await f.plan(small)
+    f.clock.advance(60_000)
+    await f.plan(middle, prorate)
+    await f.has({ available: 100, granted: 600 })
+    await f.plan(large, { leftover: 'void' })
+    f.clock.advance(60_000)
+    await f.plan(small, { leftover: 'void' })
+    await f.plan(large, prorate)
+    await f.has({ granted: 1700 })
+  },
+
+  'and going back takes nothing of what the other plan gave': async (f) => {
+    await f.plan(middle)
+    f.clock.advance(60_000)
+    await f.plan(small)
+    for (const plan of [middle, small, middle, small]) await f.plan(plan, prorate)
+    await f.has({ available: 600, granted: 600 })
+  },
+
+  'what ran elsewhere counts as given in the period it was taken into, also when it has ended': async (f) => {
+    await f.plan(middle)
+    f.clock.advance(DAY_MS)
+    await f.plan(small)
+    await f.plan(middle, prorate)
+    f.clock.set(START_AT + 10 * DAY_MS)
+    await f.has({ available: 100 })
+    await f.plan(large, prorate)
+    await f.has({ available: 160 })
+    f.clock.set(START_AT + 11 * DAY_MS)
+    await f.has({ available: 1100 })
+  },
+
+  'nor where periods of both end at one instant': async (f) => {
+    const [one, two] = [small, middle].map((rule): AllowanceRule => ({ ...rule, every: 'month', anchor: 'calendar' }))
+    await f.plan(two!)
+    await f.plan(one!)
+    for (const plan of [two!, one!, two!]) await f.plan(plan, prorate)
+    await f.has({ available: 600, granted: 600 })
+  },
+
+  'a plan of no amount keeps its period, too': async (f) => {
+    const none = ruleOf({ plan: 'set/none', amount: 0, every: 10 * DAY_MS })
+    await f.plan(none)
+    half(f)
+    await f.plan(null)
+    await f.plan(none)
+    await f.plan(large, prorate)
+    await f.has({ available: 550 })
+    f.clock.set(START_AT + 10 * DAY_MS)
+    await f.has({ available: 1100, granted: 1650 })
+  },
+
+  'nor is an allowance that runs granted again at the end of a shorter period': async (f) => {
+    const daily = ruleOf({ plan: 'set/daily', amount: 20, every: 'day' })
+    await f.plan(large)
+    for (let day = 1; day <= 9; day++) {
+      await f.plan(daily)
+      await f.plan(large, atEnd)
+      f.clock.set(START_AT + day * DAY_MS)
+      await f.has({ available: 1100 })
+    }
+    f.clock.set(START_AT + 10 * DAY_MS)
+    await f.has({ available: 1100, granted: 2200 + 9 * 20 })
   },
 
   'an allowance that was voided, by a change or by hand, is not granted again in its period': async (f) => {

@@ -18,6 +18,8 @@ export class ReferenceAccount {
   #lapsed = 0
   #plan: Plan | null = null
   #next: AllowanceRule | null = null
+  /** Of plans of no amount, the period that runs. */
+  readonly #marks = new Map<string, { expiresAt: number; anchorAt: number | null }>()
   #payments = 0
   /** Balances by the instants they were reached; instants never go back. */
   readonly #history: { at: number; balance: number }[] = []
@@ -381,27 +383,30 @@ export class ReferenceAccount {
     if (isRunning && rule?.isEligible && proration === 'prorate' && rule.every === plan.rule.every) this.#prorate(plan, rule, when)
     else {
       if (plan && leftover === 'void' && rule?.plan !== plan.rule.plan) for (const grant of this.#grants) if (grant.plan === plan.rule.plan && !grant.isVoid && !grant.isOver) this.#takeAway(grant, when)
-      this.#plan = rule && { rule, anchorAt: null, startAt: when, endAt: Infinity, entitled: 0 }
-      if (rule?.isEligible) this.#beginPlan(rule, when)
+      this.#plan = rule && { rule, anchorAt: null, startAt: when, endAt: Infinity, entitled: 0, elsewhere: 0 }
+      if (rule?.isEligible) this.#beginPeriod(rule, rule.anchor === 'subject' ? when : null, when)
     }
     return this.#done(now)
   }
 
-  /** Unless a period of that plan is running: then that goes on. */
-  #beginPlan(rule: AllowanceRule, at: number): void {
-    const running = this.#grants.find((grant) => grant.source === 'plan' && grant.plan === rule.plan && grant.isBegun && at < grant.expiresAt && grant.amount > 0)
-    if (!running) return this.#beginPeriod(rule, rule.anchor === 'subject' ? at : null, at)
-    const anchorAt = running.anchorAt ?? null
-    const own = this.#grants.filter(({ source, plan, expiresAt }) => source === 'plan' && plan === rule.plan && expiresAt === running.expiresAt)
-    this.#plan = { rule, anchorAt, startAt: periodIn(rule, at, anchorAt).startAt, endAt: running.expiresAt, entitled: grantedBy(own) }
-  }
-
-  #beginPeriod(rule: AllowanceRule, anchorAt: number | null, at: number, carried = 0): void {
-    const { startAt, endAt } = periodIn(rule, at, anchorAt)
+  /** Unless a period of that plan is running: then that goes on, the one that ends last. */
+  #beginPeriod(rule: AllowanceRule, ownAnchorAt: number | null, at: number, carried = 0): void {
+    const running = this.#grants.filter((grant) => this.#runs(grant, rule, at)).toSorted((a, b) => b.expiresAt - a.expiresAt)[0]
+    const mark = this.#marks.get(rule.plan)
+    const begun = running ?? (mark && at < mark.expiresAt ? mark : undefined)
+    const anchorAt = begun ? (begun.anchorAt ?? null) : ownAnchorAt
+    const period = periodIn(rule, at, anchorAt)
+    const endAt = begun?.expiresAt ?? period.endAt
     const facts = { priority: rule.priority, effectiveAt: at, expiresAt: endAt, plan: rule.plan, anchorAt }
     if (carried > 0) this.#give({ ...facts, source: 'rollover', amount: carried }, at)
-    if (rule.amount > 0) this.#give({ ...facts, source: 'plan', amount: rule.amount }, at)
-    this.#plan = { rule, anchorAt, startAt, endAt, entitled: this.#grantedFor(endAt) }
+    if (!begun && rule.amount > 0) this.#give({ ...facts, source: 'plan', amount: rule.amount }, at)
+    if (!begun && rule.amount === 0) this.#marks.set(rule.plan, { expiresAt: endAt, anchorAt })
+    const own = this.#ofPeriod(endAt).filter(({ plan }) => !begun || plan === rule.plan)
+    this.#plan = { rule, anchorAt, startAt: period.startAt, endAt, entitled: grantedBy(own), elsewhere: 0 }
+  }
+
+  #runs(grant: Given, rule: AllowanceRule, at: number): boolean {
+    return grant.source === 'plan' && grant.plan === rule.plan && grant.isBegun && at < grant.expiresAt && grant.amount > 0
   }
 
   #renew(ending: Plan, at: number): void {
@@ -411,7 +416,7 @@ export class ReferenceAccount {
     this.#next = null
     const anchorAt = rule.anchor === 'subject' ? (ending.anchorAt ?? at) : null
     if (rule.isEligible) this.#beginPeriod(rule, anchorAt, at, Math.min(left.length, ending.rule.rolloverMax))
-    else this.#plan = { rule, anchorAt, startAt: at, endAt: Infinity, entitled: 0 }
+    else this.#plan = { rule, anchorAt, startAt: at, endAt: Infinity, entitled: 0, elsewhere: 0 }
   }
 
   #isCarried(grant: Given): boolean {
@@ -424,15 +429,20 @@ export class ReferenceAccount {
     const difference = Math.trunc(((rule.amount - plan.rule.amount) * Math.min(endAt - now, endAt - startAt)) / (endAt - startAt)) || 0
     const entitled = plan.entitled + difference
     const anchorAt = rule.anchor === 'subject' ? plan.anchorAt : null
-    this.#plan = { rule, anchorAt, startAt, endAt, entitled }
     if (difference < 0) {
+      const spared = Math.min(plan.elsewhere, -difference)
+      this.#plan = { rule, anchorAt, startAt, endAt, entitled, elsewhere: plan.elsewhere - spared }
       const newest = this.#ofPeriod(endAt).toReversed()
-      const back = newest.flatMap((grant) => this.#of(grant, 'free')).slice(0, -difference)
+      const back = newest.flatMap((grant) => this.#of(grant, 'free')).slice(0, -difference - spared)
       for (const { grant } of back) grant.amount--
       this.#lapse(back, now)
-    } else if (entitled > this.#grantedFor(endAt)) {
-      this.#give({ source: 'plan', amount: entitled - this.#grantedFor(endAt), priority: rule.priority, effectiveAt: now, expiresAt: endAt, plan: rule.plan, anchorAt }, now)
+      return
     }
+    const missing = Math.max(0, entitled - this.#grantedFor(endAt) - plan.elsewhere)
+    const running = this.#grants.filter((grant) => this.#runs(grant, rule, now))
+    const due = Math.max(0, Math.min(missing - grantedBy(running.filter(({ expiresAt }) => expiresAt !== endAt)), rule.amount - grantedBy(running)))
+    this.#plan = { rule, anchorAt, startAt, endAt, entitled, elsewhere: plan.elsewhere + missing - due }
+    if (due > 0) this.#give({ source: 'plan', amount: due, priority: rule.priority, effectiveAt: now, expiresAt: endAt, plan: rule.plan, anchorAt }, now)
   }
 
   /** Grants of plans for the period that ends then. */
@@ -534,6 +544,8 @@ interface Plan {
   /** Infinity while no period runs. */
   readonly endAt: number
   readonly entitled: number
+  /** Of that, what grants of other periods gave already. */
+  readonly elsewhere: number
 }
 
 const isOfPlan = ({ source }: Given): boolean => source === 'plan' || source === 'rollover'
