@@ -129,8 +129,10 @@ export class SqlLedger implements Ledger {
     return this.#batches.idle()
   }
 
+  /** Does what is due. Where nothing is, it locks nothing. */
   async #touch(subject: string): Promise<void> {
-    await this.run(subject, { kind: 'touch' })
+    const { account, now } = await this.#read(subject)
+    if ((dueAt(account) ?? Infinity) <= now) await this.run(subject, { kind: 'touch' })
   }
 
   async #read(subject: string): Promise<{ account: Account; now: number }> {
