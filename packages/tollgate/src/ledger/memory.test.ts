@@ -18,3 +18,11 @@ it('holds a bounded number of accounts, those of erased subjects included', asyn
   await expect(ledger.run('c', grant)).rejects.toThrow('2 accounts are in memory')
   expect(await ledger.verify(null)).toEqual([])
 })
+
+it('keeps no account of a stranger of whom nothing is written', async () => {
+  const ledger = new MemoryLedger(controlledClock(0), { maxAccounts: 1 })
+  const rule = { plan: 'test/plus', amount: 50, every: 'month', timezone: 'UTC', anchor: 'subject', priority: 0, rolloverMax: 0, softLimit: null, isEligible: true } as const
+  await expect(ledger.run('a', { ...grant, expiresAt: 0 })).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+  await ledger.run('b', { kind: 'setAllowance', rule, at: 'periodEnd', proration: 'restart', leftover: 'keep' })
+  expect((await ledger.run('c', grant)).balance.balance).toBe(10)
+})

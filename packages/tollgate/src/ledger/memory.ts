@@ -47,7 +47,7 @@ export class MemoryLedger implements Ledger {
     forgetSome(kept.remembered, now)
     this.#forgetInTurn(now)
     if ('error' in answer) throw answer.error
-    if (opensAccount(command)) this.#open(subject, kept)
+    if (!this.#accounts.has(subject) && opensAccount(command, now)) this.#open(subject, kept)
     return structuredClone(answer.value)
   }
 

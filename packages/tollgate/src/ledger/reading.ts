@@ -1,14 +1,22 @@
 import { assertInteger, MAX_AMOUNT } from '../compile/request.ts'
 import { invalidRequest, show } from '../errors/index.ts'
-import { type Account, balanceOf } from './account.ts'
+import { type Account, balanceOf, newAccount } from './account.ts'
 import { advance } from './advance.ts'
 import type { LedgerCommand } from './commands.ts'
 import { Book, type Entry } from './entries.ts'
 import { passesAt } from './forecast.ts'
 import type { BalanceNow, EntryList, EntryPage } from './ledger.ts'
+import { runCommand } from './machine.ts'
 
-/** Only what cannot be denied opens an account: a stranger leaves no row. */
-export function opensAccount(command: LedgerCommand): boolean {
+/** Only what cannot be denied opens an account, and only if something is written then: a stranger leaves no row. */
+export function opensAccount(command: LedgerCommand, now: number): boolean {
+  if (!mayOpen(command)) return false
+  const account = newAccount()
+  const { remember } = runCommand(account, command, () => undefined, now)
+  return remember.size > 0 || JSON.stringify(account) !== JSON.stringify(newAccount())
+}
+
+function mayOpen(command: LedgerCommand): boolean {
   if (command.kind === 'hold' || command.kind === 'deduct') return command.amount === 0
   // What was cancelled may come after a grant that opens the account.
   return command.kind === 'grant' || command.kind === 'cancel' || (command.kind === 'setAllowance' && command.rule !== null)

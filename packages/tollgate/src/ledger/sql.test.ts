@@ -64,5 +64,20 @@ describe.each(DIALECTS)('%s', (dialect) => {
     expect([await due(), await ledger.runDue(100), (await ledger.balance('goes')).available]).toEqual([0, 0, 0])
   })
 
+  it('opens no account for a stranger of whom nothing is written', async () => {
+    const now = Date.UTC(2020, 0, 1)
+    const ledger = new SqlLedger(opened.databases[0]!, { clock: { now: () => now } })
+    const accounts = () => opened.databases[0]!.query(`SELECT id FROM ${dialect === 'postgres' ? 'tollgate.' : ''}accounts`)
+    const before = await accounts()
+    const rule = { plan: 'test/plus', amount: 50, every: 'month', timezone: 'UTC', anchor: 'subject', priority: 0, rolloverMax: 0, softLimit: null, isEligible: true } as const
+    const refused = { kind: 'grant', key: 'late', amount: 10, source: 'pack', expiresAt: now } as const
+    await expect(ledger.run('stranger', refused)).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+    await ledger.run('stranger', { kind: 'setAllowance', rule, at: 'periodEnd', proration: 'restart', leftover: 'keep' })
+    expect(await accounts()).toEqual(before)
+    const [, granted] = await Promise.allSettled([ledger.run('stranger', refused), ledger.run('stranger', { ...refused, expiresAt: now + 1 }), ledger.run('other stranger', refused)])
+    expect(granted).toMatchObject({ value: { balance: { balance: 10 } } })
+    expect(await accounts()).toHaveLength(before.length + 1)
+  })
+
   ledgerConformance(dialect, (clock) => new SqlLedger(opened.databases[0]!, { clock }), { describe, it })
 })

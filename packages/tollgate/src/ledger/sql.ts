@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../engine/clock.ts'
 import { TollgateError } from '../errors/index.ts'
-import { type Answer, Batches } from '../stores/sql/batches.ts'
+import type { Answer } from '../stores/answer.ts'
+import { Batches } from '../stores/sql/batches.ts'
 import type { Database, Transaction } from '../stores/sql/database.ts'
 import type { TableOptions } from '../stores/sql/tables.ts'
 import { isLocked } from '../stores/sql/unavailable.ts'
@@ -154,16 +155,19 @@ export class SqlLedger implements Ledger {
   /** Locks the accounts, and leaves to the caller to save what becomes of them. */
   async #decide(tx: Transaction, asked: readonly Asked[]): Promise<Decided> {
     const subjects = [...new Set(asked.map(({ subject }) => subject))].toSorted()
-    const openers = new Set(asked.flatMap(({ subject, command }) => (opensAccount(command) ? [subject] : [])))
     const ids = [...new Set(asked.flatMap(({ subject, command }) => keysOf(command).map((key) => idOf(subject, key))))]
     let found = await this.#tables.lock(tx, subjects, ids)
-    const missing = [...openers].filter((subject) => !found.states.has(subject)).toSorted()
+    let now = this.#clock?.now() ?? found.now
+    const { states } = found
+    const missing = [...new Set(asked.flatMap(({ subject, command }) => (!states.has(subject) && opensAccount(command, now) ? [subject] : [])))].toSorted()
     if (missing.length > 0) {
       // Somebody else may have opened one meanwhile, and answered the same command: all is read again, under its lock.
       const opened = this.#tables.open(tx, missing, JSON.stringify(newAccount()))
       ;[found] = await Promise.all([this.#tables.lock(tx, subjects, ids), opened])
+      // Not earlier: what opened no account must not succeed now.
+      now = Math.max(now, this.#clock?.now() ?? found.now)
     }
-    return runAll(asked, found.states, found.remembered, this.#clock?.now() ?? found.now)
+    return runAll(asked, found.states, found.remembered, now)
   }
 }
 

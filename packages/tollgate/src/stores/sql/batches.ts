@@ -1,4 +1,5 @@
 import { TollgateError } from '../../errors/index.ts'
+import type { Answer } from '../answer.ts'
 import { isLocked } from './unavailable.ts'
 
 export interface BatchOptions<C, A> {
@@ -13,8 +14,6 @@ export interface BatchOptions<C, A> {
   /** Commands that wait. Default 10,000. */
   maxWaiting?: number
 }
-
-export type Answer<A> = { readonly value: A } | { readonly error: unknown }
 
 interface Waiting<C, A> {
   readonly command: C
