@@ -101,8 +101,9 @@ export async function resetSubject({ tollgate, resets, hub, clock }: Tenant, sub
 }
 
 /** Streams end: what waits in them is of the subject, and there is no more to tell. */
-export async function eraseSubject({ tollgate, resets, hub }: Tenant, subject: string): Promise<void> {
+export async function eraseSubject({ tollgate, receipts, resets, hub }: Tenant, subject: string): Promise<void> {
   await tollgate.erase(subject)
+  await receipts.erase?.(subject)
   resets.delete(subject)
   hub.end(subject)
 }

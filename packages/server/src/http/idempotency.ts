@@ -46,9 +46,9 @@ function sorted(value: unknown): unknown {
  * Answers a request once: the same key gives the same answer again. What `run` returns is an answer, a denial too; what it
  * throws, a stream that breaks, and one of which `run` says that it failed, is none, and the key is free again. An answer is
  * given when it has been written down; a stream is handed on meanwhile, and ends when it has. `secret` is a member of a JSON
- * answer that only the first one has: it is not kept.
+ * answer that only the first one has: it is not kept. With its `subject` an answer is erased.
  */
-export async function answerOnce(receipts: ReceiptStore<Remembered>, key: string, fingerprint: string, run: (attempt: Attempt) => Promise<Response>, secret?: string): Promise<Response> {
+export async function answerOnce(receipts: ReceiptStore<Remembered>, key: string, fingerprint: string, run: (attempt: Attempt) => Promise<Response>, { secret, subject }: { secret?: string | undefined; subject?: string | undefined } = {}): Promise<Response> {
   let start: (response: Response) => void
   const streaming = new Promise<Response>((resolve) => {
     start = resolve
@@ -71,7 +71,7 @@ export async function answerOnce(receipts: ReceiptStore<Remembered>, key: string
     const answer = { status: response.status, headers: [...response.headers], body: await body }
     if (hasFailed) throw new TollgateError('ABORTED', 'the answer broke off')
     return answer
-  })
+  }, undefined, subject)
   const whole = remembered.then(({ answer, isReplay }) => (isReplay ? responseOf(answer, { 'Idempotency-Replayed': 'true' }) : own ? responseOf(own) : streaming))
   return Promise.race([streaming, whole])
 }

@@ -107,7 +107,9 @@ export class Router {
       const fingerprint = fingerprintOf(this.#options.secret, pathname + search, body)
       const key = JSON.stringify([method, path, identity.owner, sent])
       const run = async ({ effect, failed }: Attempt) => handle({ c, identity, params, query, body, key, effect, failed })
-      return answerOnce(identity.tenant.receipts, key, fingerprint, run, endpoint.secret)
+      // Whose answer it is, so that it goes when the subject is erased.
+      const subject = (params as { subject?: string } | undefined)?.subject ?? (body as { subject?: string } | undefined)?.subject
+      return answerOnce(identity.tenant.receipts, key, fingerprint, run, { secret: endpoint.secret, subject })
     })
   }
 

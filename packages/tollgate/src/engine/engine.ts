@@ -139,7 +139,7 @@ export class Engine {
   #decideOnce(request: TollgateRequest, action: Action): Promise<Decision> {
     const { signal: _, idempotencyKey, ...body } = request
     assertText(idempotencyKey, 'idempotencyKey')
-    return this.config.receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action), (denial) => this.#isOutdated(denial)).then(({ answer }) => answer)
+    return this.config.receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action), (denial) => this.#isOutdated(denial), request.subject).then(({ answer }) => answer)
   }
 
   /** A denied subject was given a better plan, or credits: a repeat of its request is decided anew, not denied again. */

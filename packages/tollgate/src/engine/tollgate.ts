@@ -162,6 +162,7 @@ export class Tollgate<N extends Names = Names> {
     await this.#subjects.delete(subject)
     await this.#engine.withAccount(subject, (ledger, account) => ledger.erase(account))
     await this.#engine.askStore((store) => store.erase(this.#engine.keyOf(subject)))
+    await this.#engine.config.receipts.erase?.(subject)
   }
 
   get rollout(): Rollout {
