@@ -64,6 +64,14 @@ describe('Idempotency-Key', () => {
     expect((await ask('POST', '/v1/reserve', { body: message, headers })).status).toBe(200)
   })
 
+  it('keeps no answer of a subject that is erased', async () => {
+    const { ask } = await startServer()
+    const headers = { 'Idempotency-Key': 'k' }
+    await ask('POST', '/v1/consume', { body: message, headers })
+    await ask('DELETE', '/v1/subjects/business:1')
+    expect((await ask('POST', '/v1/consume', { body: message, headers })).headers.get('Idempotency-Replayed')).toBe(null)
+  })
+
   it('is kept for 24 hours', async () => {
     const { ask, advance } = await startServer()
     const asking = { body: message, headers: { 'Idempotency-Key': 'k' } }
