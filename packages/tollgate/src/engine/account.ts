@@ -75,6 +75,11 @@ export async function refundCredits(engine: Engine, subject: string, id: string,
   return { refunded: answer.refunded!, balance: answer.balance }
 }
 
+/** Takes back what is left of a grant, by its number. */
+export async function voidGrant(engine: Engine, subject: string, grant: number, note: Omit<NewRefund, 'amount'>): Promise<Balance> {
+  return (await engine.askLedger(subject, { kind: 'void', lot: grant, ...notesOf(note) })).balance
+}
+
 /** Brings the account to a plan's allowance. Returns when the plan changes, if that is not now. */
 export async function changeCredits(engine: Engine, subject: string, program: Program, { attributes }: SubjectRecord, change: Required<PlanChange>): Promise<number | null> {
   const { at, proration, leftover } = change

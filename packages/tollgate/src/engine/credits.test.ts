@@ -121,6 +121,15 @@ describe('credits', () => {
     await expect(tollgate.refund(user, 'r_unknown')).rejects.toMatchObject({ code: 'UNKNOWN_RESERVATION' })
   })
 
+  it('of a mistaken grant are taken back, as far as they are left', async () => {
+    const { tollgate } = engineOf()
+    const { grant } = await tollgate.grant(user, { amount: 50 })
+    await tollgate.consume({ subject: user, operation: 'image' })
+    expect(await tollgate.void(user, grant, { reason: 'wrong customer' })).toMatchObject({ balance: 0, spent: 10 })
+    expect((await tollgate.ledger(user)).entries[0]).toMatchObject({ kind: 'void', amount: -40, reason: 'wrong customer' })
+    await expect(tollgate.void(user, grant)).rejects.toMatchObject({ code: 'NOT_FOUND', field: 'lot' })
+  })
+
   it('of the same idempotency key are charged once, and a denial is decided anew after an upgrade', async () => {
     const { tollgate } = engineOf()
     const request = { subject: user, operation: 'image', idempotencyKey: 'k' } as const

@@ -5,7 +5,7 @@ import type { EntryList, EntryPage } from '../ledger/ledger.ts'
 import { at } from '../define/rules.ts'
 import { suggest } from '../define/suggest.ts'
 import { show, TollgateError } from '../errors/index.ts'
-import { changeCredits, type Granted, grantCredits, type NewGrant, type NewRefund, type PlanChange, refundCredits, validateChange } from './account.ts'
+import { changeCredits, type Granted, grantCredits, type NewGrant, type NewRefund, type PlanChange, refundCredits, validateChange, voidGrant } from './account.ts'
 import { type Engine, isPromise } from './engine.ts'
 import type { EngineEvents, Listener } from './events.ts'
 import { run, type RunResult, type Spend } from './run.ts'
@@ -130,6 +130,12 @@ export class Tollgate<N extends Names = Names> {
     const granted = await grantCredits(this.#engine, subject, grant)
     this.#engine.improve(subject)
     return granted
+  }
+
+  /** Takes back what is left of a grant that was a mistake; what is held of it may still be spent. `grant` is its number, as `grant` and `ledger` tell it. */
+  async void(subject: string, grant: number, note: Omit<NewRefund, 'amount'> = {}): Promise<Balance> {
+    this.#assertSubject(subject)
+    return voidGrant(this.#engine, subject, grant, note)
   }
 
   /** Gives back what an operation cost, to the grants it came from: `id` is the reservation's. All of it, or `amount`. */
