@@ -126,6 +126,18 @@ describe('demo clock', () => {
       expect((await jsonOf(response)).field).toBe('advanceMs')
     }
   })
+
+  it('stands still while it is held, and then catches up', async () => {
+    const { ask } = await startServer()
+    const set = async (body: object) => (await jsonOf(ask('POST', '/demo/clock', { body }))).now as number
+    const heldAt = await set({ advanceMs: 0, held: true })
+    const before = Date.now()
+    while (Date.now() < before + 20) await ask('GET', '/demo/clock')
+    expect(await set({ advanceMs: 0 })).toBe(heldAt)
+    expect(await set({ advanceMs: 5000 })).toBe(heldAt + 5000)
+    expect(await set({ advanceMs: 0, held: false })).toBeGreaterThanOrEqual(heldAt + 5020)
+    expect((await ask('POST', '/demo/clock', { body: { advanceMs: 0, held: 'yes' } })).status).toBe(422)
+  })
 })
 
 describe('worlds', () => {

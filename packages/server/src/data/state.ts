@@ -17,6 +17,8 @@ const storedKey = z.object({
 const state = z.object({
   version: z.literal(1),
   clockOffsetMs: z.int().min(0).default(0),
+  /** The host's time at which the demo clock was held. */
+  clockHeldAt: z.int().min(0).nullable().default(null),
   keys: z.array(storedKey).default([]),
   rollouts: z.record(z.string(), z.object({ mode: z.enum(['enforce', 'shadow', 'off']), percent: z.number().min(0).max(100) })).default({}),
 })

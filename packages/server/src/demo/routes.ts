@@ -18,5 +18,5 @@ export function addDemo(context: DemoContext): void {
 function addClock({ router, anybody, clock }: DemoContext): void {
   const common = { path: '/demo/clock', tag: 'Demo', access: anybody, answers: { 200: { description: 'The time by which limits are decided.', schema: schemas.clockAnswer } } } as const
   router.add({ ...common, method: 'get', summary: 'What time it is in the demo' }, () => json({ now: clock.now() }))
-  router.add({ ...common, method: 'post', summary: 'Let time pass', description: 'Forward only, and kept over a restart.', body: schemas.clockBody }, async ({ body }) => json({ now: await clock.advance(body.advanceMs) }))
+  router.add({ ...common, method: 'post', summary: 'Let time pass', description: 'Forward only, and kept over a restart. `held` stops the clock, so that time passes by `advanceMs` alone, until it is let go; then it catches up.', body: schemas.clockBody }, async ({ body }) => json({ now: await clock.advance(body.advanceMs, body.held) }))
 }

@@ -49,5 +49,5 @@ export const chatUsage = z
   })
   .openapi('ChatUsage')
 
-export const clockBody = z.strictObject({ advanceMs: z.int().min(0).max(4e12) }).openapi('Advance')
+export const clockBody = z.strictObject({ advanceMs: z.int().min(0).max(4e12), held: z.boolean().optional() }).openapi('Advance')
 export const clockAnswer = z.object({ now: z.number() }).openapi('Now')

@@ -14,7 +14,7 @@ export interface Answer {
   body: any
 }
 
-/** The built server, as `npm start` runs it, in a process of its own with a data folder of its own. */
+/** The built server, as `npm start` runs it, in a process of its own with a data folder of its own. Its clock is held: however slow the machine, no time passes by itself. */
 export class RunningServer {
   readonly url: string
   readonly #env: Record<string, string>
@@ -32,6 +32,7 @@ export class RunningServer {
     const [port] = await freePorts(1)
     const server = new RunningServer(port!, mkdtempSync(path.join(tmpdir(), 'tollgate-story-')), env)
     await server.#run()
+    await server.#setClock({ advanceMs: 0, held: true })
     return server
   }
 
@@ -83,8 +84,12 @@ export class RunningServer {
     return (await this.get('/demo/clock')).body.now
   }
 
-  async advance(advanceMs: number): Promise<void> {
-    const { status, body } = await this.post('/demo/clock', { advanceMs })
+  advance(advanceMs: number): Promise<void> {
+    return this.#setClock({ advanceMs })
+  }
+
+  async #setClock(clock: { advanceMs: number; held?: boolean }): Promise<void> {
+    const { status, body } = await this.post('/demo/clock', clock)
     if (status !== 200) throw new Error(JSON.stringify(body))
   }
 

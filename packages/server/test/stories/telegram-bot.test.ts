@@ -46,10 +46,10 @@ describe.each(Object.entries(PLACES))('the telegram bot, with its tokens in %s',
   const creditsOf = async (user: string) => (await send('GET', `/v1/subjects/telegram:${user}/usage`)).body.credits
   const ledgerOf = async (user: string) => (await send('GET', `/v1/subjects/telegram:${user}/ledger`)).body.entries as { id: number; kind: string; amount: number; balanceAfter: number; reservation: string; actor: string | null }[]
 
-  /** The clock of one process; the others follow within a second. */
+  /** The clock of one process; the others follow. */
   async function advanceTo(at: number): Promise<void> {
     await place.servers[0]!.advanceTo(at)
-    for (const each of place.servers) await expect.poll(() => each.now(), { timeout: 2000 }).toBeGreaterThanOrEqual(at)
+    for (const each of place.servers) await expect.poll(() => each.now(), { timeout: 20_000 }).toBeGreaterThanOrEqual(at)
   }
 
   it('sells three plans', async () => {
@@ -74,8 +74,8 @@ describe.each(Object.entries(PLACES))('the telegram bot, with its tokens in %s',
     // What a limit denies is not charged.
     const burst = []
     for (let i = 0; i < 4; i++) burst.push((await consume('gift', 'sora_image')).status)
-    expect(burst).toContain(429)
-    expect((await creditsOf('gift')).spent).toBe(25 + 10 * burst.filter((status) => status === 200).length)
+    expect(burst).toEqual([200, 200, 429, 429])
+    expect((await creditsOf('gift')).spent).toBe(45)
   })
 
   it('grants nothing for a plan that only the request names', async () => {
@@ -183,6 +183,8 @@ describe.each(Object.entries(PLACES))('the telegram bot, with its tokens in %s',
     expect(witness.length).toBeGreaterThan(0)
     if (kind === 'sqlite') await victim!.restart()
     const other = place.servers.at(-1)!
+    // A crash between counters and credits leaves the counters stricter: let that burst be over.
+    await other.advance(1000)
     for (const request of requests) {
       const { status, body, headers } = await answered(() => ask(other, request.key))
       expect([status, body.allowed]).toEqual([200, true])
