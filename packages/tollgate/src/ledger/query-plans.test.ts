@@ -89,7 +89,7 @@ async function grow(admin: Database, from: number, to: number): Promise<void> {
   await admin.query(`INSERT INTO tollgate.accounts (subject, state, due_at) SELECT 'other ' || i, '{"lots":[]}', ${FAR} + i FROM ${numbers}`)
   await admin.query(`INSERT INTO tollgate.entries SELECT id, 1, 1, 'grant', 1, 1, 1, NULL, NULL FROM tollgate.accounts WHERE subject LIKE 'other %' ON CONFLICT DO NOTHING`)
   await admin.query(`INSERT INTO tollgate.entry_notes SELECT id, 1, 'k', 'r', 'a' FROM tollgate.accounts WHERE subject LIKE 'other %' ON CONFLICT DO NOTHING`)
-  await admin.query(`INSERT INTO tollgate.ledger_answers SELECT 'other ' || i, i, '{}', ${FAR} + i FROM ${numbers}`)
+  await admin.query(`INSERT INTO tollgate.ledger_answers SELECT 'other ' || i, '{}', ${FAR} + i FROM ${numbers}`)
   await admin.query(`INSERT INTO tollgate.receipts (id, fingerprint, effect, answer, leased_until, expires_at) SELECT 'other ' || i, 'f', 'e', '1', 0, ${FAR} + i FROM ${numbers}`)
 }
 

@@ -28,6 +28,8 @@ export interface SqlLedgerOptions extends TableOptions {
 interface Asked {
   readonly subject: string
   readonly command: LedgerCommand
+  /** What was answered by the command's keys is found by. */
+  readonly ids: ReadonlyMap<string, string>
   /** The answer to an earlier attempt may have been lost, so an answer that was given before is this one's. */
   readonly isRetry: boolean
 }
@@ -56,9 +58,10 @@ export class SqlLedger implements Ledger {
   async run(subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
     assertSubject(subject)
     assertCommand(command)
+    const ids = idsOf(subject, command)
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#batches.submit({ subject, command, isRetry: attempt > 1 })
+        return await this.#batches.submit({ subject, command, ids, isRetry: attempt > 1 })
       } catch (error) {
         // Every command has its effect once, so what may have been lost is simply asked again.
         if (attempt === ATTEMPTS || !isLostReply(error)) throw error
@@ -73,7 +76,7 @@ export class SqlLedger implements Ledger {
   async runIn(tx: Transaction, subject: string, command: LedgerCommand): Promise<LedgerAnswer> {
     assertSubject(subject)
     assertCommand(command)
-    const { answers, changes } = await this.#decide(tx, [{ subject, command, isRetry: false }])
+    const { answers, changes } = await this.#decide(tx, [{ subject, command, ids: idsOf(subject, command), isRetry: false }])
     await Promise.all(this.#tables.save(tx, changes))
     const answer = answers[0]!
     if ('error' in answer) throw answer.error
@@ -117,7 +120,7 @@ export class SqlLedger implements Ledger {
 
   async erase(subject: string): Promise<void> {
     assertSubject(subject)
-    await this.#database.transaction((tx) => this.#tables.erase(tx, subject))
+    await this.#database.transaction((tx) => this.#tables.erase(tx, subject, digestOf(subject)))
   }
 
   /** Forgets answers that nobody can ask for again: up to `limit`. Returns how many there were. */
@@ -155,7 +158,7 @@ export class SqlLedger implements Ledger {
   /** Locks the accounts, and leaves to the caller to save what becomes of them. */
   async #decide(tx: Transaction, asked: readonly Asked[]): Promise<Decided> {
     const subjects = [...new Set(asked.map(({ subject }) => subject))].toSorted()
-    const ids = [...new Set(asked.flatMap(({ subject, command }) => keysOf(command).map((key) => idOf(subject, key))))]
+    const ids = [...new Set(asked.flatMap((each) => [...each.ids.values()]))].toSorted()
     let found = await this.#tables.lock(tx, subjects, ids)
     let now = this.#clock?.now() ?? found.now
     const { states } = found
@@ -171,6 +174,11 @@ export class SqlLedger implements Ledger {
   }
 }
 
+interface Kept {
+  readonly value: Remembered
+  readonly forgetAt: number
+}
+
 interface Decided {
   readonly answers: readonly Answer<LedgerAnswer>[]
   readonly changes: Changes
@@ -184,9 +192,9 @@ export interface AccountRow {
 /** The pure middle of a transaction: commands in their order, over what was loaded. */
 function runAll(asked: readonly Asked[], states: ReadonlyMap<string, AccountRow>, rows: ReadonlyMap<string, string>, now: number): Decided {
   const accounts = new Map<string, Account>()
-  const remembered = new Map<string, { subject: string; value: Remembered; forgetAt: number }>()
+  const remembered = new Map<string, Kept>()
   const entries: { subject: string; entry: Entry }[] = []
-  const answers = asked.map(({ subject, command, isRetry }): Answer<LedgerAnswer> => {
+  const answers = asked.map(({ subject, command, ids, isRetry }): Answer<LedgerAnswer> => {
     let account = accounts.get(subject)
     // One that cannot be read fails alone.
     try {
@@ -195,7 +203,7 @@ function runAll(asked: readonly Asked[], states: ReadonlyMap<string, AccountRow>
       return { error }
     }
     const known = (key: string): Remembered | undefined => {
-      const id = idOf(subject, key)
+      const id = ids.get(key) ?? idOf(subject, key)
       const row = rows.get(id)
       return remembered.get(id)?.value ?? (row === undefined ? undefined : (JSON.parse(row) as Remembered))
     }
@@ -203,14 +211,14 @@ function runAll(asked: readonly Asked[], states: ReadonlyMap<string, AccountRow>
     if (!states.has(subject)) return step.answer
     for (const entry of step.entries) entries.push({ subject, entry })
     for (const [key, value] of step.remember) {
-      remembered.set(idOf(subject, key), { subject, value, forgetAt: forgetAt(key, value) })
+      remembered.set(ids.get(key) ?? idOf(subject, key), { value, forgetAt: forgetAt(key, value) })
     }
     return isRetry ? firstAnswer(step.answer) : step.answer
   })
   return { answers, changes: changesOf(accounts, states, entries, remembered) }
 }
 
-function changesOf(accounts: ReadonlyMap<string, Account>, states: ReadonlyMap<string, AccountRow>, entries: readonly { subject: string; entry: Entry }[], remembered: ReadonlyMap<string, { subject: string; value: Remembered; forgetAt: number }>): Changes {
+function changesOf(accounts: ReadonlyMap<string, Account>, states: ReadonlyMap<string, AccountRow>, entries: readonly { subject: string; entry: Entry }[], remembered: ReadonlyMap<string, Kept>): Changes {
   const changed: Changes['accounts'] = []
   for (const [subject, account] of accounts) {
     const row = states.get(subject)
@@ -222,7 +230,7 @@ function changesOf(accounts: ReadonlyMap<string, Account>, states: ReadonlyMap<s
     accounts: changed,
     entries: entries.map(({ subject, entry: { at, seq, kind, amount, balanceAfter, lot, reservation, operation } }) => ({ account_id: idIn(subject), seq, at, kind, amount, balance_after: balanceAfter, lot, reservation, operation })),
     notes: entries.filter(({ entry: { key, reason, actor } }) => key ?? reason ?? actor).map(({ subject, entry: { seq, key, reason, actor } }) => ({ account_id: idIn(subject), seq, key, reason, actor })),
-    remembered: [...remembered].map(([id, { subject, value, forgetAt }]) => ({ id, account_id: idIn(subject), body: JSON.stringify(value), forget_at: forgetAt })),
+    remembered: [...remembered].map(([id, { value, forgetAt }]) => ({ id, body: JSON.stringify(value), forget_at: forgetAt })),
   }
 }
 
@@ -253,13 +261,20 @@ function firstAnswer(answer: Answer<LedgerAnswer>): Answer<LedgerAnswer> {
   return { value }
 }
 
-function keysOf(command: LedgerCommand): string[] {
-  return [keyOf(command), otherKeyOf(command)].filter((key) => key !== undefined)
+/** Of the keys that a command looks at. */
+function idsOf(subject: string, command: LedgerCommand): Map<string, string> {
+  const keys = [keyOf(command), otherKeyOf(command)].filter((key) => key !== undefined)
+  return new Map(keys.map((key) => [key, idOf(subject, key)]))
 }
 
-/** Of everybody's keys, this subject's; a digest, so that an erased subject's name is in none. */
+/** Of everybody's keys, this subject's: digests, so that an erased subject's name is in none. */
 function idOf(subject: string, key: string): string {
-  return createHash('sha256').update(`${subject}\0${key}`).digest('base64url')
+  return digestOf(subject) + digestOf(key)
+}
+
+/** 128 bits of a SHA-256. */
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest().toString('base64url', 0, 16)
 }
 
 function isLostReply(error: unknown): boolean {

@@ -9,7 +9,7 @@ export interface Changes {
   accounts: { id: number; state: string; due_at: number | null }[]
   entries: { account_id: number; seq: number; at: number; kind: string; amount: number; balance_after: number; lot: number | null; reservation: string | null; operation: string | null }[]
   notes: { account_id: number; seq: number; key: string | null; reason: string | null; actor: string | null }[]
-  remembered: { id: string; account_id: number; body: string; forget_at: number }[]
+  remembered: { id: string; body: string; forget_at: number }[]
 }
 
 export interface Loaded {
@@ -21,7 +21,10 @@ export interface Loaded {
 const ACCOUNT = { id: 'bigint', state: 'text', due_at: 'bigint' } as const
 const ENTRY = { account_id: 'bigint', seq: 'bigint', at: 'bigint', kind: 'text', amount: 'bigint', balance_after: 'bigint', lot: 'bigint', reservation: 'text', operation: 'text' } as const
 const NOTE = { account_id: 'bigint', seq: 'bigint', key: 'text', reason: 'text', actor: 'text' } as const
-const REMEMBERED = { id: 'text', account_id: 'bigint', body: 'text', forget_at: 'bigint' } as const
+const REMEMBERED = { id: 'text', body: 'text', forget_at: 'bigint' } as const
+
+/** Later than every letter of a base64url digest. */
+const AFTER_ANY_DIGEST = '~'
 
 const columns = (names: object): string => Object.keys(names).map((name) => `"${name}"`).join(', ')
 
@@ -84,11 +87,12 @@ export class LedgerTables {
     }
   }
 
-  async erase(tx: Transaction, subject: string): Promise<void> {
+  /** `answers`: what the ids of its answers begin with. */
+  async erase(tx: Transaction, subject: string, answers: string): Promise<void> {
     const rows = await tx.query(this.#sql.lock, [[subject]])
     for (const { id } of rows) {
       void tx.query(this.#sql.eraseNotes, [id as number])
-      void tx.query(this.#sql.eraseRemembered, [id as number])
+      void tx.query(this.#sql.eraseRemembered, [answers, answers + AFTER_ANY_DIGEST])
       void tx.query(this.#sql.eraseSubject, [id as number])
     }
   }
@@ -147,7 +151,7 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
     // One statement: it sees one instant. The account comes first.
     history: `SELECT subject, state, ${noEntry} FROM ${accounts} WHERE id = $1 UNION ALL SELECT NULL, NULL, ${columns(ENTRY).split(', ').slice(1).join(', ')} FROM ${entries} WHERE account_id = $1 ORDER BY seq NULLS FIRST`,
     eraseNotes: `DELETE FROM ${notes} WHERE account_id = $1`,
-    eraseRemembered: `DELETE FROM ${remembered} WHERE account_id = $1`,
+    eraseRemembered: `DELETE FROM ${remembered} WHERE id >= $1 AND id < $2`,
     eraseSubject: `UPDATE ${accounts} SET subject = NULL, due_at = NULL WHERE id = $1`,
     forget: `${deleteFirst(dialect, remembered, `forget_at <= coalesce($1${int}, ${now})`, 'forget_at', '$2')} RETURNING id`,
   }

@@ -136,6 +136,24 @@ CREATE INDEX {{index:receipts_subject}} ON {{receipts}} (subject_digest) WHERE s
 UPDATE {{accounts}} SET due_at = NULL WHERE subject IS NULL AND due_at IS NOT NULL;
 `,
     },
+    {
+      version: 5,
+      name: '0005_answers',
+      checksum: 'ee70594ded695fa294476188299a76ee4e01fae762a9cdbd04beabbefe8027d2',
+      sql: `-- An answer's key begins with its subject's digest, so that a subject's answers lie together and are found without an index
+-- of their own. Nothing was released that has written others.
+DROP TABLE {{ledger_answers}};
+CREATE TABLE {{ledger_answers}} (
+  id text COLLATE "C" PRIMARY KEY,
+  body text NOT NULL,
+  forget_at bigint NOT NULL
+);
+CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
+
+-- Accounts are changed in place, in the room that pages keep for them.
+ALTER TABLE {{accounts}} SET (fillfactor = 70);
+`,
+    },
   ],
   sqlite: [
     {
@@ -266,6 +284,21 @@ CREATE INDEX {{index:receipts_subject}} ON {{receipts}} (subject_digest) WHERE s
 
 -- Nothing happens by itself to an account of nobody.
 UPDATE {{accounts}} SET due_at = NULL WHERE subject IS NULL AND due_at IS NOT NULL;
+`,
+    },
+    {
+      version: 5,
+      name: '0005_answers',
+      checksum: 'd3692514caecda71f11e3b7e5b1bf7e7052315e9ad90db4354dd915ffd1a4a4d',
+      sql: `-- An answer's key begins with its subject's digest, so that a subject's answers lie together and are found without an index
+-- of their own. Nothing was released that has written others.
+DROP TABLE {{ledger_answers}};
+CREATE TABLE {{ledger_answers}} (
+  id TEXT NOT NULL PRIMARY KEY,
+  body TEXT NOT NULL,
+  forget_at INTEGER NOT NULL
+);
+CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
 `,
     },
   ],

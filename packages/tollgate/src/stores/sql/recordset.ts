@@ -9,7 +9,7 @@ export type ColumnType = 'bigint' | 'text'
  */
 export function recordset(dialect: Dialect, parameter: string, columns: Readonly<Record<string, ColumnType>>): string {
   const names = Object.keys(columns)
-  if (dialect === 'postgres') return `jsonb_to_recordset(${parameter}::jsonb) AS r(${names.map((name) => `"${name}" ${columns[name]}`).join(', ')})`
+  if (dialect === 'postgres') return `json_to_recordset(${parameter}::json) AS r(${names.map((name) => `"${name}" ${columns[name]}`).join(', ')})`
   return `(SELECT ${names.map((name) => `value ->> '${name}' AS "${name}"`).join(', ')} FROM json_each(${parameter})) AS r`
 }
 
