@@ -25,6 +25,7 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
   }
   const secret = given(env, 'TOLLGATE_SECRET')
   const databaseUrl = given(env, 'DATABASE_URL')
+  const analyticsDatabaseUrl = given(env, 'ANALYTICS_DATABASE_URL')
   return {
     port: portOf(given(env, 'PORT')),
     hostname: given(env, 'HOST') ?? '127.0.0.1',
@@ -32,6 +33,7 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
     isDemoKey: adminKey === DEMO_KEY,
     options: {
       ...(databaseUrl === undefined ? { dataDir: given(env, 'TOLLGATE_DATA_DIR') ?? './.tollgate/' } : { databaseUrl }),
+      ...(analyticsDatabaseUrl !== undefined && { analyticsDatabaseUrl }),
       ...(adminKey !== undefined && { adminKey }),
       ...(secret !== undefined && { secret }),
       ...(isDemo && { demo: demoOf(env) }),

@@ -4,6 +4,7 @@ import { planSet as businessChat } from 'tollgate/presets/business-chat'
 import { planSet as chatModels } from 'tollgate/presets/chat-models'
 import { planSet as telegramBot } from 'tollgate/presets/telegram-bot'
 import { messages, planSet as virtualWorlds } from 'tollgate/presets/virtual-worlds'
+import type { Costs } from 'tollgate/sqlite'
 import { createApp } from './app.ts'
 import { keyAccess, openAccess } from './auth/access.ts'
 import { KeyRing } from './auth/keys.ts'
@@ -22,6 +23,7 @@ import { Metrics } from './metrics/metrics.ts'
 import type { ChatModel } from './models/model.ts'
 import { offlineModel } from './models/offline.ts'
 import type { RouteContext } from './routes/context.ts'
+import { addAnalytics } from './routes/analytics.ts'
 import { addCredits } from './routes/credits.ts'
 import { addDecisions } from './routes/decisions.ts'
 import { addKeys } from './routes/keys.ts'
@@ -44,6 +46,10 @@ export interface ServerOptions {
   databaseUrl?: string
   /** Without a database: the folder where all of that is kept, by one process. Without it, it goes with the process. */
   dataDir?: string
+  /** A read replica of that database: analytics are read there, so that nobody else waits for them. */
+  analyticsDatabaseUrl?: string
+  /** What a request costs you, for `/v1/analytics/economics`. */
+  costs?: Costs
   /** The first admin key. Without one, and without a stored one, nobody can use `/v1`. */
   adminKey?: string
   /** Keys the digests of contents: at least 16 bytes. Default: one that is made and kept with the rest. */
@@ -96,7 +102,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
   const { adminKey } = options
   if (adminKey !== undefined && !SENDABLE.test(adminKey)) throw new StartupError('The admin key holds what `Authorization: Bearer` cannot carry: white space, or characters beyond ASCII. Set TOLLGATE_ADMIN_KEY to another, for example the output of: openssl rand -base64 32')
   const maxReceipts = options.maxReceipts ?? 100_000
-  const storage = await openStorage({ databaseUrl: options.databaseUrl, dataDir: options.dataDir, maxReceipts, log })
+  const storage = await openStorage({ databaseUrl: options.databaseUrl, analyticsDatabaseUrl: options.analyticsDatabaseUrl, dataDir: options.dataDir, maxReceipts, log })
   try {
     const { state } = storage
     const secret = options.secret ?? (await storage.secret())
@@ -116,12 +122,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
     let isStopping = false
     const context: RouteContext = {
       router, tenants, keys, planSets, metrics, log, isDemo,
+      costs: options.costs ?? {},
       needs: keyAccess(keys, tenants),
       anybody: openAccess(() => home),
       heartbeatMs: options.heartbeatMs ?? 15_000,
       readiness: async () => (isStopping ? 'stopping' : (await isAlive()) ? 'ready' : 'unavailable'),
     }
-    for (const add of [addSystem, addDecisions, addReservations, addSubjects, addCredits, addPlans, addKeys]) add(context)
+    for (const add of [addSystem, addDecisions, addReservations, addSubjects, addCredits, addPlans, addAnalytics, addKeys]) add(context)
     if (demoClock) {
       const given = demo === true ? {} : (demo as DemoOptions)
       addDemo({

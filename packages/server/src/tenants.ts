@@ -1,4 +1,5 @@
 import { type Clock, type CommonOptions, createTollgate, type Decision, type PlanSet, type ReceiptStore, type Rollout, type Tollgate, type Usage } from 'tollgate'
+import type { Analytics } from 'tollgate/sqlite'
 import type { Remembered } from './http/idempotency.ts'
 import type { State, StateStore } from './data/state.ts'
 import type { Stores } from './data/storage.ts'
@@ -17,6 +18,8 @@ export interface Tenant {
   /** When an operator last reset a subject: epoch ms. */
   readonly resets: Resets
   readonly clock: Clock
+  /** None where nothing is recorded. */
+  readonly analytics?: Analytics
 }
 
 export interface TenantOptions {
@@ -73,7 +76,7 @@ export class Tenants {
   #create(namespace: string): Tenant {
     const { planSets, engine, clock, secret, state, stores, metrics, log } = this.#options
     const rollout = rolloutOf(state.current, namespace)
-    const { receipts, ...kept } = stores.of(namespace)
+    const { receipts, analytics, ...kept } = stores.of(namespace)
     const tollgate = createTollgate({ clock, secret, ledger: stores.ledger, ...kept, receipts: KEPT_ELSEWHERE, ...(rollout && { rollout }), ...engine(namespace), planSets, namespace })
     tollgate.on('decision', (event) => {
       metrics.decided(event)
@@ -81,7 +84,8 @@ export class Tenants {
     })
     tollgate.on('settled', (event) => metrics.settled(event))
     tollgate.on('degraded', ({ error, policy }) => log({ level: 'error', event: 'degraded', message: `the store failed, policy '${policy}' decided`, namespace, error: String(error) }))
-    return { namespace, tollgate, receipts, hub: new EventHub(tollgate, metrics), resets: new Resets(), clock }
+    tollgate.on('unrecorded', ({ error, waiting, lost }) => log({ level: 'error', event: 'unrecorded', message: `usage could not be recorded: ${waiting} events wait, ${lost} are lost`, namespace, error: String(error) }))
+    return { namespace, tollgate, receipts, hub: new EventHub(tollgate, metrics), resets: new Resets(), clock, ...(analytics && { analytics }) }
   }
 }
 

@@ -6,28 +6,40 @@ import { DatabaseState } from './database-state.ts'
 import { sqlStores } from './sql-stores.ts'
 import type { Storage } from './storage.ts'
 
-/** PostgreSQL, shared with other processes: everything is there, and no folder is needed. */
-export async function openPostgresStorage(url: string, log: Log): Promise<Storage> {
+/** PostgreSQL, shared with other processes: everything is there, and no folder is needed. `copyUrl`: of a read replica. */
+export async function openPostgresStorage(url: string, log: Log, copyUrl?: string): Promise<Storage> {
+  const copy = copyUrl === undefined ? undefined : await openCopy(copyUrl)
   let database: Database | undefined
   try {
     database = await openPostgres(url)
     await migrate(database)
     const state = await DatabaseState.open(database, log)
-    return storageOf(database, state)
+    return storageOf(database, state, copy)
   } catch (error) {
     await database?.close().catch(() => {})
+    await copy?.close()
     throw explained(error, url)
   }
 }
 
-function storageOf(database: Database, state: DatabaseState): Storage {
+/** Nobody waits for analytics before requests can be decided: one that does not answer stops them alone. */
+function openCopy(url: string): Promise<Database> {
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url)) throw new StartupError('ANALYTICS_DATABASE_URL is not the URL of a PostgreSQL database: write postgres://user:password@host:5432/database, with %40 for @ and the like in the password, or leave it out.')
+  return openPostgres(url, { maxConnections: COPY_CONNECTIONS, statementTimeoutMs: COPY_TIMEOUT_MS })
+}
+
+const COPY_CONNECTIONS = 4
+const COPY_TIMEOUT_MS = 30_000
+
+function storageOf(database: Database, state: DatabaseState, copy: Database | undefined): Storage {
   return {
     state,
     secret: () => state.secret(),
-    stores: (clock) => sqlStores(database, clock, { hasCounters: true }),
+    stores: (clock) => sqlStores(database, clock, { hasCounters: true, copy }),
     isAlive: async () => (await database.query('SELECT 1')).length === 1,
     async close() {
       await state.stop()
+      await copy?.close()
       await database.close()
     },
   }

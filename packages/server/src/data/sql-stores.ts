@@ -1,10 +1,10 @@
 import type { Clock } from 'tollgate'
-import { type Database, SqlCounterStore, SqlLedger, SqlReceipts, SqlSubjects } from 'tollgate/sqlite'
+import { Analytics, type Database, SqlCounterStore, SqlLedger, SqlReceipts, SqlRecord, SqlSubjects } from 'tollgate/sqlite'
 import type { Remembered } from '../http/idempotency.ts'
 import type { Stores } from './storage.ts'
 
-/** Stores in a database, whose own clock counts where there is no other. */
-export function sqlStores(database: Database, clock: Clock | undefined, { hasCounters }: { hasCounters: boolean }): Stores {
+/** Stores in a database, whose own clock counts where there is no other. `copy`: where analytics are read instead. */
+export function sqlStores(database: Database, clock: Clock | undefined, { hasCounters, copy = database }: { hasCounters: boolean; copy?: Database | undefined }): Stores {
   const own = clock === undefined ? {} : { clock }
   const ledger = new SqlLedger(database, own)
   const counters = hasCounters ? { store: new SqlCounterStore(database, own) } : {}
@@ -13,6 +13,8 @@ export function sqlStores(database: Database, clock: Clock | undefined, { hasCou
     of: (namespace) => ({
       subjects: new SqlSubjects(database, { namespace, ...own }),
       receipts: new SqlReceipts<Remembered>(database, { namespace, ...own }),
+      record: new SqlRecord(database, { namespace }),
+      analytics: new Analytics(copy, { namespace, ...own }),
       ...counters,
     }),
     forget: (limit) => ledger.forget(limit),

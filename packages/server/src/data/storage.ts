@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { type Clock, type CounterStore, type Ledger, MemoryLedger, MemorySubjects, type ReceiptStore, Receipts, type SubjectStore, systemClock } from 'tollgate'
+import { type Clock, type CounterStore, type Ledger, MemoryLedger, MemorySubjects, type ReceiptStore, type RecordStore, Receipts, type SubjectStore, systemClock } from 'tollgate'
+import type { Analytics } from 'tollgate/sqlite'
 import type { Remembered } from '../http/idempotency.ts'
 import type { Log } from '../log/log.ts'
 import { openFolderStorage } from './folder-storage.ts'
 import { openPostgresStorage } from './postgres-storage.ts'
+import { StartupError } from '../startup-error.ts'
 import { memoryState, type StateStore } from './state.ts'
 
 /** Everything that is kept: where depends on what the process is told, and nobody else asks. */
@@ -31,18 +33,23 @@ export interface NamespaceStores {
   readonly receipts: ReceiptStore<Remembered>
   /** None: each engine counts in memory. */
   readonly store?: CounterStore
+  /** None: nothing is recorded. */
+  readonly record?: RecordStore
+  readonly analytics?: Analytics
 }
 
 export interface StorageOptions {
   readonly dataDir?: string | undefined
   readonly databaseUrl?: string | undefined
+  readonly analyticsDatabaseUrl?: string | undefined
   readonly maxReceipts: number
   readonly log: Log
 }
 
 /** @throws StartupError that names what is wrong and the fix */
-export async function openStorage({ dataDir, databaseUrl, maxReceipts, log }: StorageOptions): Promise<Storage> {
-  if (databaseUrl !== undefined) return openPostgresStorage(databaseUrl, log)
+export async function openStorage({ dataDir, databaseUrl, analyticsDatabaseUrl, maxReceipts, log }: StorageOptions): Promise<Storage> {
+  if (databaseUrl !== undefined) return openPostgresStorage(databaseUrl, log, analyticsDatabaseUrl)
+  if (analyticsDatabaseUrl !== undefined) throw new StartupError('ANALYTICS_DATABASE_URL is for a copy of the database of DATABASE_URL, which is not set: set it too, or leave both out.')
   if (dataDir !== undefined) return openFolderStorage(dataDir)
   return memoryStorage(maxReceipts)
 }

@@ -49,7 +49,8 @@ export interface Endpoint<I extends Identity, P extends Shape, Q extends Shape, 
   readonly isReadOnly?: boolean
   /** A member of the answer that is told once: neither kept for its `Idempotency-Key` nor replayed. */
   readonly secret?: string
-  readonly answers: Readonly<Record<number, { description: string; schema?: z.ZodType; contentType?: string; headers?: z.ZodObject }>>
+  /** `isTable`: as CSV too, for whoever accepts that. */
+  readonly answers: Readonly<Record<number, { description: string; schema?: z.ZodType; contentType?: string; headers?: z.ZodObject; isTable?: boolean }>>
 }
 
 /** One request, checked. */
@@ -163,8 +164,8 @@ export class Router {
   }
 }
 
-function describeAnswer({ description, schema, contentType = 'application/json', headers }: Endpoint<Identity, Shape, Shape, Shape>['answers'][number]) {
-  return { description, ...(headers && { headers }), ...(schema && { content: { [contentType]: { schema } } }) }
+function describeAnswer({ description, schema, contentType = 'application/json', headers, isTable }: Endpoint<Identity, Shape, Shape, Shape>['answers'][number]) {
+  return { description, ...(headers && { headers }), ...(schema && { content: { [contentType]: { schema }, ...(isTable && { 'text/csv': { schema: z.string() } }) } }) }
 }
 
 /** `postSubjectsGrants`: for clients that are generated. */

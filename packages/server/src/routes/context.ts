@@ -5,6 +5,7 @@ import type { Log } from '../log/log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Tenants } from '../tenants.ts'
 import type { PlanSet } from 'tollgate'
+import type { Costs } from 'tollgate/sqlite'
 
 /** What routes are made of. */
 export interface RouteContext {
@@ -15,6 +16,7 @@ export interface RouteContext {
   readonly tenants: Tenants
   readonly keys: KeyRing
   readonly planSets: readonly PlanSet[]
+  readonly costs: Costs
   readonly metrics: Metrics
   readonly log: Log
   readonly heartbeatMs: number

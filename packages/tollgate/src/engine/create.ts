@@ -7,6 +7,7 @@ import type { Operations, Plans } from '../define/plans.ts'
 import { invalidDefinition } from '../errors/index.ts'
 import { createMessages, type Locale, type MessageOverrides, negotiateLocale } from '../messages/index.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { RecordStore } from '../record/store.ts'
 import { MemoryLedger } from '../ledger/memory.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
 import type { CounterStore } from '../stores/store.ts'
@@ -35,6 +36,8 @@ export interface CommonOptions {
   subjects?: SubjectStore
   /** Where credits are kept. Default: this process's memory, which forgets them when it ends. */
   ledger?: Ledger
+  /** Where usage is recorded: quotas survive a lost counter store, and analytics read it. Default: nowhere. */
+  record?: RecordStore
   /**
    * Of a commit that takes more credits than were held and are available: the rest is a debt, which the next grants pay
    * back, down to `floor` (default −2^31+1: what was used is never given away), or nobody's (`clamp`).
@@ -101,6 +104,7 @@ export function createTollgate(unchecked: AnyOptions): Tollgate {
     receipts: options.receipts ?? new Receipts<Decision>(clock, options.maxReceipts ?? 100_000),
     localShare: options.localShare ?? 1,
     ledger: options.ledger ?? new MemoryLedger(clock),
+    record: options.record,
     overage: options.overage ?? { policy: 'overdraft', floor: -MAX_AMOUNT },
     accountOf: (subject) => `${namespace}/${subject}`,
   })

@@ -8,7 +8,7 @@ import type { Digester } from '../content/digest.ts'
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import type { Locale, MessageFacts } from '../messages/index.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
-import type { CounterStore, DecideCommand, MaybePromise, Outcome, SettleCommand, SettleOutcome, StoredReservation } from '../stores/store.ts'
+import type { CounterStore, DecideCommand, MaybePromise, Outcome, ReservationMemo, SettleCommand, SettleOutcome, StoredReservation } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
 import { costOf, decideWithCredits, settleCredits } from './credits.ts'
 import { decisionOf, isNear } from './decision.ts'
@@ -17,6 +17,8 @@ import { aborted, failurePolicyOf, StoreGuard } from './guard.ts'
 import { fingerprintOf, type ReceiptStore } from './receipts.ts'
 import type { LedgerAnswer, LedgerCommand, Overage } from '../ledger/commands.ts'
 import type { BalanceNow, Ledger } from '../ledger/ledger.ts'
+import { digestOf, Recording } from './recording.ts'
+import type { RecordStore } from '../record/store.ts'
 import { OpenReservation, settlementOf } from './reservation.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { decideTogether } from './together.ts'
@@ -46,6 +48,7 @@ export interface EngineConfig {
   receipts: ReceiptStore<Decision>
   localShare: number
   ledger: Ledger
+  record: RecordStore | undefined
   /** Of a commit that takes more credits than were held. */
   overage: Exclude<Overage, { policy: 'deny' }>
   /** Names a subject's account in a ledger that others use too. */
@@ -76,6 +79,8 @@ interface Inquiry {
   /** Set for one subject of several. */
   readonly part: Part | undefined
   readonly facts: SubjectFacts
+  /** The store knows the subject, or the record has nothing of it. */
+  readonly isKnown?: boolean
 }
 
 /** One subject's decision is a part of a request's: it is not announced by itself. */
@@ -84,6 +89,8 @@ export interface Part {
   readonly linked: readonly string[]
   /** Of the subject that the request is about. */
   readonly own?: OwnPart | undefined
+  /** It is about another subject than the request. */
+  readonly isShared?: boolean
 }
 
 export interface OwnPart {
@@ -109,6 +116,8 @@ export interface SettleOptions {
 export class Engine {
   readonly events = new Events()
   readonly config: EngineConfig
+  /** `undefined` where nothing is recorded. */
+  readonly record: Recording | undefined
   rollout: Rollout
   readonly #guard: StoreGuard
   readonly #ledgerGuard: StoreGuard
@@ -122,6 +131,7 @@ export class Engine {
   constructor(config: EngineConfig) {
     this.config = config
     this.rollout = config.rollout
+    this.record = config.record && new Recording(config.record, config.catalog, config.clock, config.keyPrefix, (failure) => this.events.emit('unrecorded', failure))
     this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight)
     this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight)
   }
@@ -228,6 +238,8 @@ export class Engine {
   async close(): Promise<void> {
     this.#isClosed = true
     await Promise.all([this.#guard.idle(), this.#ledgerGuard.idle()])
+    // What cannot be written now was told of as `unrecorded`.
+    await this.record?.flush().catch(() => {})
     await this.config.store.close()
     await this.config.ledger.close()
   }
@@ -329,6 +341,7 @@ export class Engine {
 
   #hear(outcome: Outcome, inquiry: Inquiry, command: DecideCommand, charges: Charges, compilation: number): MaybePromise<Decision> {
     if (!outcome.stale) return this.#conclude(inquiry, command, charges, outcome)
+    if (outcome.stale.isUnknown) return this.#restoreFirst(inquiry, command, charges)
     if (compilation === MAX_COMPILATIONS) throw new TollgateError('OVERLOADED', 'the clocks of this process and its store are too far apart to agree on a period', { retryAfterMs: 1000 })
     const { program, request, facts } = inquiry
     const known: SubjectFacts = { ...facts, anchorAt: outcome.stale.anchorAt ?? facts.anchorAt }
@@ -336,13 +349,50 @@ export class Engine {
     return this.#ask({ ...inquiry, facts: known }, again, outcome.at, compilation + 1)
   }
 
-  #command({ request, program, action, part }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
+  /** The store knows nothing of the subject: new, or lost. Its totals come from the record, once. */
+  async #restoreFirst(inquiry: Inquiry, command: DecideCommand, { limits, charges }: Charges): Promise<Decision> {
+    const { program, request, facts } = inquiry
+    // The scratch is used again meanwhile.
+    const kept: Charges = { limits: [...limits], charges: charges.map((c) => ({ ...c })) }
+    try {
+      await this.restore(request.subject, request.signal)
+    } catch (error) {
+      return this.#decideWithoutStore(inquiry, { ...command, charges: kept.charges }, kept, error)
+    }
+    const now = this.config.clock.now()
+    const again = compileCharges(program, request, now, facts, this.config.digest, this.#scratch)
+    return this.#ask({ ...inquiry, isKnown: true }, again, now)
+  }
+
+  /** @throws STORE_UNAVAILABLE, OVERLOADED, ABORTED */
+  async restore(subject: string, signal?: AbortSignal): Promise<void> {
+    this.#ledgerGuard.assertRoom()
+    const lost = await this.#ledgerGuard.within(this.record!.lost(subject), signal)
+    for (let attempt = 0; lost && attempt < MAX_COMPILATIONS; attempt++) {
+      // A store may first have to forget an anchor that it believed to know.
+      const { stale } = await this.askStore((store) => store.decide(lost), signal)
+      if (!stale) return
+    }
+  }
+
+  /** So that whoever looks sees what a lost store has forgotten. */
+  async restoreIfUnknown(subject: string): Promise<void> {
+    if (this.record && (await this.askStore((store) => store.lastPlan(this.keyOf(subject)))) === undefined) await this.restore(subject)
+  }
+
+  #command({ request, program, mode, action, part, isKnown }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
     const command: DecideCommand = { subject: this.keyOf(request.subject), plan: program.id, charges, now, action }
+    if (this.record && !isKnown) command.unlessUnknown = true
     if (action === 'reserve') {
       const { reservation: id = this.config.newId(), credits } = part?.own ?? {}
-      command.reservation = { id, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(part && part.linked.length > 0 && { linked: part.linked }), ...(credits && { credits }) } }
+      command.reservation = { id, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(part && part.linked.length > 0 && { linked: part.linked }), ...(credits && { credits }), ...(this.record && this.#memoOf(request, mode, part)) } }
     }
     return command
+  }
+
+  /** What the record wants to know when the reservation is settled. */
+  #memoOf({ operation, dimensions }: TollgateRequest, mode: Decision['mode'], part: Part | undefined): Partial<ReservationMemo> {
+    return { ...(operation !== undefined && { operation }), ...(dimensions && { dimensions: { ...dimensions } as Record<string, string> }), ...(mode !== 'enforce' && { mode }), ...(part?.isShared && { isShared: true }) }
   }
 
   #conclude(inquiry: Inquiry, command: DecideCommand, charges: Charges, outcome: Outcome, isDegraded = false): MaybePromise<Decision> {
@@ -352,14 +402,18 @@ export class Engine {
     const decision = decisionOf(program, request, mode, charges, outcome, facts.overrides, this.config)
     decision.degraded = isDegraded || outcome.uncounted === true
     const warnings = admitted && command.action !== 'check' ? this.#warnings(decision, charges) : []
+    const isShared = inquiry.part?.isShared === true
     if (command.reservation && admitted) {
       decision.reservation = new OpenReservation(this.#settler, command.reservation.id, at + command.reservation.ttlMs)
+      this.record?.reserved(request, program, decision, charges, isShared, command.reservation.id, at + command.reservation.ttlMs)
     } else if (command.reservation && decision.allowed) {
       // Shadow mode would have denied: the caller still gets a reservation to settle, of nothing.
       return this.#reserveNothing(inquiry, command, decision)
+    } else if (decision.allowed && command.action === 'consume') {
+      this.record?.consumed(request, program, decision, admitted ? charges : undefined, isShared)
     }
     for (const limit of warnings) this.events.emit('warning', { subject: decision.subject, plan: decision.plan, limit })
-    this.#announce(inquiry, decision)
+    this.#announce(inquiry, decision, violated(decision) ? digestOf(charges) : undefined)
     return decision
   }
 
@@ -370,11 +424,12 @@ export class Engine {
 
   /** A decision that nothing was asked for: limits are off, or the store is down and the policy is `open`. */
   #passUnlimited(inquiry: Omit<Inquiry, 'facts'>, isDegraded = false): MaybePromise<Decision> {
-    const { request, program, mode } = inquiry
+    const { request, program, mode, action, part } = inquiry
     const now = this.config.clock.now()
     const decision: Decision = { allowed: true, subject: request.subject, plan: program.id, mode, degraded: isDegraded, violations: [], limits: [], decidedAt: now, retryAfterMs: 0 }
     const command = this.#command(inquiry, [], now)
     if (command.reservation) return this.#reserveNothing(inquiry, command, decision)
+    if (action === 'consume') this.record?.consumed(request, program, decision, undefined, part?.isShared === true)
     this.#announce(inquiry, decision)
     return decision
   }
@@ -382,7 +437,7 @@ export class Engine {
   /** Nothing is held, so this process's own counters can keep the reservation when the store cannot. */
   async #reserveNothing(inquiry: Omit<Inquiry, 'facts'>, command: DecideCommand, decision: Decision): Promise<Decision> {
     const reservation = { ...command.reservation! }
-    const nothing = { ...command, charges: [], reservation }
+    const nothing = { ...command, charges: [], reservation, unlessUnknown: false }
     try {
       if (!decision.degraded) await this.askStore((store) => store.decide(nothing), inquiry.request.signal)
     } catch (error) {
@@ -393,6 +448,7 @@ export class Engine {
       if (!reservation.id.startsWith(LOCAL_ID)) reservation.id = LOCAL_ID + reservation.id
       this.#localStore().decide(nothing)
     }
+    this.record?.reserved(inquiry.request, inquiry.program, decision, undefined, inquiry.part?.isShared === true, reservation.id, command.now + reservation.ttlMs)
     this.#announce(inquiry, decision)
     return { ...decision, reservation: new OpenReservation(this.#settler, reservation.id, command.now + reservation.ttlMs) }
   }
@@ -418,7 +474,7 @@ export class Engine {
   #decideHere(inquiry: Inquiry, command: DecideCommand, charges: Charges): MaybePromise<Decision> {
     // A pause has no share, nor has what the caller counted.
     for (const c of charges.charges) if (c.kind !== CellKind.stated && c.kind !== CellKind.cooldown) c.max = Math.floor(c.max * this.config.localShare)
-    const local = { ...command, charges: charges.charges, ...(command.reservation && { reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } }) }
+    const local = { ...command, unlessUnknown: false, charges: charges.charges, ...(command.reservation && { reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } }) }
     const outcome = this.#localStore().decide(local)
     if (!outcome.stale) return this.#conclude(inquiry, local, charges, outcome, true)
     const known: SubjectFacts = { ...inquiry.facts, anchorAt: outcome.stale.anchorAt ?? inquiry.facts.anchorAt }
@@ -432,7 +488,13 @@ export class Engine {
     if (!isLocal) this.#guard.assertRoom()
     const command: SettleCommand = { id, action, now: this.config.clock.now(), keyPrefix: this.config.keyPrefix, ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }), ...(onlyOpen && { onlyOpen }) }
     const answer = store.settle(command)
-    return isPromise(answer) ? this.#settleStubbornly(action, answer, () => store.settle(command), signal) : answer
+    if (isPromise(answer)) return this.#settleStubbornly(action, answer, () => store.settle(command), signal).then((outcome) => this.#recordSettled(outcome, action, amounts))
+    return this.#recordSettled(answer, action, amounts)
+  }
+
+  #recordSettled(outcome: SettleOutcome, action: SettleCommand['action'], amounts: Readonly<Record<string, number>> | undefined): SettleOutcome {
+    if (outcome.result === 'settled') this.record?.settled(outcome.reservation, action, amounts)
+    return outcome
   }
 
   /** Settling twice has the effect of once, so a reply that was lost is asked for again. */
@@ -486,11 +548,12 @@ export class Engine {
     return limits.filter((limit, i) => limit.warning && !isNear(limit.used - charges[i]!.amount, programs[i]!.softLimit!, limit.max) && this.#warned.isFirst(subject, limit))
   }
 
-  #announce({ request, action, asked, part }: Omit<Inquiry, 'facts'>, decision: Decision): void {
-    if (!part) this.announce(request, asked ?? action, decision)
+  #announce({ request, action, asked, part }: Omit<Inquiry, 'facts'>, decision: Decision, digest?: string): void {
+    if (!part) this.announce(request, asked ?? action, decision, digest)
   }
 
-  announce(request: TollgateRequest, action: Action, decision: Decision): void {
+  announce(request: TollgateRequest, action: Action, decision: Decision, digest?: string): void {
+    if (this.record && action !== 'check' && violated(decision)) this.record.denied(request, this.config.catalog.find(decision.plan), decision, digest)
     if (!this.events.hasListeners('decision')) return
     // Listeners write logs, and content is kept nowhere.
     const { content: _, ...rest } = request
@@ -503,6 +566,8 @@ export const newReservationId = (): string => `r_${randomUUID().replaceAll('-', 
 export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
   return typeof (value as Promise<T> | undefined)?.then === 'function'
 }
+
+const violated = ({ violations }: Decision): boolean => violations.length > 0
 
 function isUnavailable(error: unknown): boolean {
   return TollgateError.isInstance(error) && error.code === 'STORE_UNAVAILABLE'

@@ -1,5 +1,6 @@
 import { suggest } from '../define/suggest.ts'
 import { invalidRequest, show } from '../errors/index.ts'
+import type { Unrecorded } from '../record/recorder.ts'
 import type { Decision, LimitState, Settlement, TollgateRequest } from './types.ts'
 
 export interface EngineEvents {
@@ -10,11 +11,13 @@ export interface EngineEvents {
   warning: { subject: string; plan: string; limit: LimitState }
   /** A store failed and a failure policy decided. */
   degraded: { error: unknown; policy: 'open' | 'closed' | 'local' }
+  /** The record could not be written to: what waits is tried again; what is lost was refused by itself, or too much. */
+  unrecorded: Unrecorded
 }
 
 export type Listener<E extends keyof EngineEvents> = (event: EngineEvents[E]) => void
 
-const NAMES: Readonly<Record<keyof EngineEvents, true>> = { decision: true, settled: true, warning: true, degraded: true }
+const NAMES: Readonly<Record<keyof EngineEvents, true>> = { decision: true, settled: true, warning: true, degraded: true, unrecorded: true }
 
 /** A listener that throws is the listener's problem: the decision stands, and the process says so once. */
 export class Events {

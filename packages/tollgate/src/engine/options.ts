@@ -52,6 +52,7 @@ const options = objectOf<AnyOptions>('the options', {
   store: optional(having('a store', 'decide', 'settle', 'usage', 'reset')),
   subjects: optional(having('a store of subjects', 'get', 'set', 'delete')),
   ledger: optional(having('a ledger', 'run', 'balance', 'entries', 'erase')),
+  record: optional(having('a record', 'write', 'totals', 'erase')),
   overage: optional(overage),
   receipts: optional(having('a store of receipts', 'once')),
   clock: optional((value, field) => (typeof value === 'function' ? (value as () => number) : clockObject(value, field))),

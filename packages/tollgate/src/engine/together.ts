@@ -19,7 +19,7 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
   try {
     for (const part of parts) {
       const isLast = part === parts.at(-1)
-      const decision = await engine.decideOne(part, action === 'check' || isRefused ? 'check' : 'reserve', { linked: isLast ? reserved.slice() : [], own: isLast ? own : undefined })
+      const decision = await engine.decideOne(part, action === 'check' || isRefused ? 'check' : 'reserve', { linked: isLast ? reserved.slice() : [], own: isLast ? own : undefined, isShared: !isLast })
       decisions.push(decision)
       if (decision.reservation) reserved.push(decision.reservation.id)
       if (decision.violations.length === 0 || action === 'check' || isRefused) continue

@@ -70,6 +70,7 @@ export class Tollgate<N extends Names = Names> {
   async usage(subject: string, options?: { plan?: N['plan'] }): Promise<Usage> {
     this.#assertSubject(subject)
     const plan = options?.plan
+    await this.#engine.restoreIfUnknown(subject)
     const record = await this.#subjects.get(subject)
     return usageOf(this.#engine, await this.#programFor(subject, plan, record), subject, record)
   }
@@ -77,6 +78,7 @@ export class Tollgate<N extends Names = Names> {
   /** What `check` would decide, rule by rule and with reasons. */
   async explain(request: TollgateRequest<N>): Promise<Explanation> {
     this.#assertSubject(request?.subject)
+    await this.#engine.restoreIfUnknown(request.subject)
     return explain(this.#engine, request as TollgateRequest, await this.#subjects.get(request.subject))
   }
 
@@ -92,7 +94,9 @@ export class Tollgate<N extends Names = Names> {
       cells = limits.filter(({ name }) => name === limit).map(({ charge }) => charge.cell)
       if (cells.length === 0) throw new TollgateError('UNKNOWN_LIMIT', `limit: ${show(limit)} is not a limit of the subject's plan; ${suggest(limit, limits.map(({ name }) => name))}`, { field: 'limit' })
     }
+    await this.#engine.restoreIfUnknown(subject)
     await this.#engine.askStore((store) => store.reset(this.#engine.keyOf(subject), cells))
+    this.#engine.record?.reset(subject, program, cells)
     return usageOf(this.#engine, program, subject, record)
   }
 
@@ -120,6 +124,7 @@ export class Tollgate<N extends Names = Names> {
     const next = await changeCredits(this.#engine, subject, program, record, validateChange(change))
     const stored = next === null || known.plan === undefined ? record : { ...record, plan: known.plan, nextPlan: { plan: program.id, at: next } }
     await this.#subjects.set(subject, stored)
+    if (known.plan !== program.id) this.#engine.record?.planned(subject, known.plan ?? '', program, next ?? this.#engine.config.clock.now(), record.anchorAt)
     this.#engine.improve(subject)
     return stored
   }
@@ -165,6 +170,8 @@ export class Tollgate<N extends Names = Names> {
   /** Forgets a subject: what is stored of it and what it used. Its credits' entries and sums stay, of nobody. */
   async erase(subject: string): Promise<void> {
     this.#assertSubject(subject)
+    // First: what the counters forget must not come back from there.
+    await this.#engine.record?.erase(subject)
     await this.#subjects.delete(subject)
     await this.#engine.withAccount(subject, (ledger, account) => ledger.erase(account))
     await this.#engine.askStore((store) => store.erase(this.#engine.keyOf(subject)))
@@ -194,6 +201,12 @@ export class Tollgate<N extends Names = Names> {
   /** Calls `listener` on every event of a kind; the result unsubscribes. */
   on<E extends keyof EngineEvents>(event: E, listener: Listener<E>): () => void {
     return this.#engine.events.on(event, listener)
+  }
+
+  /** Waits until what was recorded is written. */
+  async flush(): Promise<void> {
+    this.#engine.assertOpen()
+    await this.#engine.record?.flush()
   }
 
   /** Waits for calls under way, then closes the store. */

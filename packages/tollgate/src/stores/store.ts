@@ -16,6 +16,8 @@ export interface DecideCommand {
   /** `check` writes nothing; `consume` counts as used; `reserve` holds until the reservation is settled or expires. */
   action: 'check' | 'consume' | 'reserve'
   reservation?: NewReservation
+  /** A subject that the store knows nothing of is not decided but told as `stale.isUnknown`: its totals may be on record. */
+  unlessUnknown?: boolean
 }
 
 export interface NewReservation {
@@ -32,6 +34,12 @@ export interface ReservationMemo {
   linked?: readonly string[]
   /** Credits that are held for it: in whose account, and as what. */
   credits?: { readonly account: string; readonly id: string }
+  /** For the record. */
+  operation?: string
+  dimensions?: Readonly<Record<string, string>>
+  mode?: 'enforce' | 'shadow' | 'off'
+  /** A part of a request that is about another subject. */
+  isShared?: boolean
 }
 
 export interface Outcome {
@@ -40,8 +48,11 @@ export interface Outcome {
   admitted: boolean
   /** One per charge; to be read before the next call. Empty when `stale`. */
   verdicts: readonly Verdict[]
-  /** Charges were compiled for another period, or another anchor, than the store's: compile again and ask again. */
-  stale?: { anchorAt?: number }
+  /**
+   * Charges were compiled for another period, or another anchor, than the store's: compile again and ask again.
+   * `isUnknown`: bring the subject's totals back first.
+   */
+  stale?: { anchorAt?: number; isUnknown?: boolean }
   /** The store had no room and let the request pass uncounted. */
   uncounted?: boolean
 }
@@ -75,6 +86,7 @@ export interface SettleCommand {
 }
 
 export type SettleOutcome =
+  /** With the charges that it was admitted with. */
   | { result: 'settled'; reservation: StoredReservation }
   /** It was settled before: this is the first outcome. */
   | { result: 'settled-before'; reservation: StoredReservation }

@@ -8,6 +8,7 @@ export interface Asked {
   ttlMs?: number
   id?: string
   amounts?: Readonly<Record<string, number>>
+  unlessUnknown?: boolean
 }
 
 /** An outcome that stays as it is, and the id of what was reserved. */
@@ -44,9 +45,9 @@ export class StoreDriver {
   }
 
   async decide(action: DecideCommand['action'], subject: string, charges: readonly Charge[], asked: Asked = {}): Promise<KeptOutcome> {
-    const { plan = 'plan', ttlMs = 60_000, id = `${this.#prefix}-${++this.#reservations}`, amounts = {} } = asked
+    const { plan = 'plan', ttlMs = 60_000, id = `${this.#prefix}-${++this.#reservations}`, amounts = {}, unlessUnknown = false } = asked
     const reservation = action === 'reserve' ? { reservation: { id, ttlMs, memo: { plan, amounts } } } : {}
-    const answer = this.store.decide({ subject, plan, charges: charges.map((c) => ({ ...c })), now: this.clock.now(), action, ...reservation })
+    const answer = this.store.decide({ subject, plan, charges: charges.map((c) => ({ ...c })), now: this.clock.now(), action, unlessUnknown, ...reservation })
     // An answer given at once is read at once.
     const outcome = answer instanceof Promise ? answer.then(keptOutcome) : keptOutcome(answer)
     return { ...(await outcome), id }

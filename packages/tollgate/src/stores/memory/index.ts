@@ -77,6 +77,7 @@ export class MemoryStore implements CounterStore {
     this.#records.tidy(now, TIDY_STEPS)
     if (action === 'reserve') this.#reservations.assertRoom(now)
     const row = this.#records.find(command.subject)
+    if (row < 0 && command.unlessUnknown) return { at: now, admitted: false, verdicts: [], stale: { isUnknown: true } }
     this.#fitScratch(charges.length)
     const missing = this.#records.locateAll(row, charges, this.#cells)
     const stale = stalenessOf(charges, this.#cells, now)
@@ -98,9 +99,11 @@ export class MemoryStore implements CounterStore {
     if (!reservation?.subject.startsWith(command.keyPrefix ?? '')) return { result: 'unknown' }
     const outcome = settle(reservation, command, now, new CellsInMemory(this.#records, reservation, () => this.#rowOf(reservation, now)))
     if (outcome.result !== 'settled' || action === 'extend') return outcome
+    // Of what is filed the charges are gone.
+    const { charges } = reservation
     if (action === 'undo') this.#reservations.remove(reservation.id)
     else this.#reservations.settle(reservation, now)
-    return outcome
+    return { result: 'settled', reservation: { ...reservation, charges } }
   }
 
   usage({ subject, limits, now }: UsageCommand): UsageEntry[] {

@@ -143,6 +143,32 @@ export const isolation: Scenarios = {
     await f.uses(0, concurrency())
   },
 
+  'a subject that the store knows nothing of is not decided, where that is asked for': async (f) => {
+    for (const action of ['check', 'consume', 'reserve'] as const) {
+      const { admitted, stale } = await f.driver.decide(action, f.user, [quota()], { unlessUnknown: true })
+      deepEqual({ admitted, stale }, { admitted: false, stale: { isUnknown: true } })
+    }
+    await f.uses(0, quota())
+    // What was used is brought back as one request, which passes once: it carries a mark.
+    const mark = quota({ cell: 'conformance/mark', max: 1 })
+    const totals = [mark, quota({ amount: 7, max: Infinity }), anchor()]
+    equal((await f.driver.decide('consume', f.user, totals)).admitted, true)
+    equal((await f.driver.decide('consume', f.user, totals)).admitted, false)
+    equal((await f.driver.decide('consume', f.user, [quota({ max: 8 })], { unlessUnknown: true })).admitted, true)
+    equal((await f.driver.decide('consume', f.user, [quota({ max: 8 })], { unlessUnknown: true })).admitted, false)
+    await f.driver.reset(f.user)
+    equal((await f.driver.decide('consume', f.user, [quota()], { unlessUnknown: true })).admitted, true)
+    await f.driver.erase(f.user)
+  },
+
+  'a commit tells the quotas that it was counted in': async (f) => {
+    const id = await f.reserves(1000, quota({ amount: 3 }), fixedWindow())
+    const outcome = await f.driver.settle('commit', id)
+    equal(outcome.result, 'settled')
+    const told = (outcome as Extract<typeof outcome, { result: 'settled' }>).reservation.charges
+    deepEqual(told.filter(({ kind }) => kind === quota().kind).map(({ cell, amount, startAt }) => ({ cell, amount, startAt })), [{ cell: quota().cell, amount: 3, startAt: quota().startAt }])
+  },
+
   'the store knows a plan under which a subject was admitted': async (f) => {
     equal(await f.driver.store.lastPlan(f.user), undefined)
     await f.driver.decide('consume', f.user, [quota({ max: 0 })], { plan: 'denied' })

@@ -30,8 +30,9 @@ export class ReferenceStore implements CounterStore {
   /** Ids of reservations whose units of capacity were forgotten by a reset: released, they give nothing back. */
   readonly #disowned = new Map<string, Set<string>>()
 
-  decide({ subject, plan, charges, now, action, reservation }: DecideCommand): Outcome {
+  decide({ subject, plan, charges, now, action, reservation, unlessUnknown }: DecideCommand): Outcome {
     const known = this.#subject(subject)
+    if (unlessUnknown && known.plan === '') return { at: now, admitted: false, verdicts: [], stale: { isUnknown: true } }
     for (const c of charges) {
       if (c.kind === CellKind.anchor && known.anchorAt !== undefined && known.anchorAt !== c.startAt) return { at: now, admitted: false, verdicts: [], stale: { anchorAt: known.anchorAt } }
       if (c.kind === CellKind.quota && (now < c.startAt || now >= c.endAt)) return { at: now, admitted: false, verdicts: [], stale: {} }
@@ -104,7 +105,7 @@ export class ReferenceStore implements CounterStore {
 
   erase(subject: string): void {
     this.reset(subject, null)
-    this.#subject(subject).anchorAt = undefined
+    Object.assign(this.#subject(subject), { anchorAt: undefined, plan: '' })
     for (const [id, reservation] of this.#reservations) if (reservation.subject === subject) this.#reservations.delete(id)
   }
 

@@ -14,6 +14,7 @@ import type { CounterRows } from './rows.ts'
 export function decide(rows: CounterRows, command: DecideCommand, hintedAnchor?: number): Outcome {
   const { subject, charges, action } = command
   const { at } = rows
+  if (command.unlessUnknown && rows.of(subject).record.plan === undefined) return { at, admitted: false, verdicts: [], stale: { isUnknown: true } }
   const draft = new Draft(rows, subject)
   const open = charges.map((c) => draft.open(c))
   const cells = open.map(({ cell }) => cell)

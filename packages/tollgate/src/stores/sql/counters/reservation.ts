@@ -10,8 +10,9 @@ const BLANK = newCharge({ cell: '', kind: CellKind.stated })
 const FIELDS = (Object.keys(BLANK) as (keyof Charge)[]).filter((field) => field !== 'slot')
 
 /** Keys of the rows in which a reservation's charges were counted. */
-export function cellsOf({ charges }: KeptReservation): string[] {
-  if (charges.length === 0) return []
+/** Those that settling it has to load: none once it is settled. */
+export function cellsOf({ charges, status, isStanding }: KeptReservation): string[] {
+  if (charges.length === 0 || (status !== 'open' && !isStanding)) return []
   return [RECORD, ...new Set(charges.filter(isPartitioned).map(cellKey))]
 }
 

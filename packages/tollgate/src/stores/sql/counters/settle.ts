@@ -1,3 +1,4 @@
+import { CellKind } from '../../../decide/charge.ts'
 import { disown, forgottenAt, settle as settleReservation } from '../../settlement.ts'
 import type { SettleCommand, SettleOutcome } from '../../store.ts'
 import { Draft, ReservedInRows } from './draft.ts'
@@ -16,9 +17,10 @@ export function settle(rows: CounterRows, command: SettleCommand, isLocked: (sub
   if (outcome.result !== 'settled') return outcome
   // One of nothing brings no record with it.
   if (reservation.charges.length > 0) draft.save(rows.of(reservation.subject).record.plan ?? reservation.memo.plan)
-  if (reservation.status !== 'open' && !reservation.isStanding) reservation.charges = []
   if (command.action === 'undo') rows.removeReservation(reservation)
-  else rows.putReservation(reservation)
+  else if (reservation.status === 'open' || reservation.isStanding) rows.putReservation(reservation)
+  // Whoever did not hear the answer asks again, and has to record what was used.
+  else rows.putReservation({ ...reservation, charges: reservation.charges.filter(({ kind }) => kind === CellKind.quota) })
   return outcome
 }
 

@@ -1,0 +1,210 @@
+import { createHash } from 'node:crypto'
+import type { Catalog } from '../compile/catalog.ts'
+import type { Charges } from '../compile/charges.ts'
+import type { LimitProgram, Program } from '../compile/program.ts'
+import { MAX_AMOUNT } from '../compile/request.ts'
+import { anchorCharge, CellKind, type Charge, newCharge } from '../decide/charge.ts'
+import type { QuotaUse, UsageEvent } from '../record/event.ts'
+import { type NewEvent, Recorder, type Unrecorded } from '../record/recorder.ts'
+import type { RecordedSubject, RecordStore } from '../record/store.ts'
+import type { DecideCommand, SettleCommand, StoredReservation } from '../stores/store.ts'
+import type { Clock } from './clock.ts'
+import type { Decision, TollgateRequest } from './types.ts'
+
+/** Of subjects that the record does not know either: so long it is not asked about them again. */
+const ABSENT_MS = 1000
+const MAX_ABSENT = 10_000
+/** Reservations whose expiry is watched, and how often. */
+const MAX_WATCHED = 100_000
+const WATCH_EVERY_MS = 1000
+/** Stands beside totals that were loaded again, as long as they count: a second process must not add them a second time. */
+const RESTORED = '@restored'
+
+const NO_USES: readonly QuotaUse[] = []
+const NO_AMOUNTS: UsageEvent['amounts'] = {}
+
+type Told = Pick<NewEvent, 'plan' | 'planVersion' | 'operation' | 'dimensions' | 'amounts' | 'mode'>
+
+/** What the engine tells the record, and what it loads from it when a counter store has lost a subject. */
+export class Recording {
+  readonly #store: RecordStore
+  readonly #recorder: Recorder
+  readonly #catalog: Catalog
+  readonly #clock: Clock
+  readonly #keyPrefix: string
+  readonly #limits: ReadonlyMap<string, LimitProgram>
+  readonly #versions = new Map<Program, string>()
+  readonly #absent = new Map<string, number>()
+  readonly #loading = new Map<string, Promise<DecideCommand | undefined>>()
+  readonly #open = new Map<string, { readonly event: NewEvent; expiresAt: number }>()
+  #isWatching = false
+
+  constructor(store: RecordStore, catalog: Catalog, clock: Clock, keyPrefix: string, onFailure: (failure: Unrecorded) => void) {
+    this.#store = store
+    this.#recorder = new Recorder(store, clock, onFailure)
+    this.#catalog = catalog
+    this.#clock = clock
+    this.#keyPrefix = keyPrefix
+    this.#limits = new Map(catalog.programs.flatMap(({ limits }) => limits.map((limit) => [limit.charge.cell, limit])))
+  }
+
+  /** `charges` is what was counted; none where nothing was. */
+  consumed(request: TollgateRequest, program: Program, { subject, decidedAt, mode, degraded }: Decision, charges: Charges | undefined, isShared: boolean): void {
+    this.#recorder.add({ kind: 'consume', at: decidedAt, subject, ...this.#told(request, program, mode), uses: charges ? usesOf(charges) : NO_USES, ...found(charges), ...(degraded && { isDegraded: true }), ...(isShared && { isShared }) })
+  }
+
+  reserved(request: TollgateRequest, program: Program, { subject, decidedAt, mode, degraded }: Decision, charges: Charges | undefined, isShared: boolean, id: string, expiresAt: number): void {
+    const event: NewEvent = { kind: 'reserve', at: decidedAt, subject, ...this.#told(request, program, mode), uses: NO_USES, reservation: id, ...found(charges), ...(degraded && { isDegraded: true }), ...(isShared && { isShared }) }
+    this.#recorder.add(event)
+    this.#watch(id, event, expiresAt)
+  }
+
+  /** What was given to `settle` beside the reservation that it left. */
+  settled({ id, subject, memo, charges, settledAt, expiresAt }: StoredReservation, action: SettleCommand['action'], given: Readonly<Record<string, number>> = {}): void {
+    if (action === 'extend') {
+      const open = this.#open.get(id)
+      if (open) open.expiresAt = expiresAt
+      return
+    }
+    this.#open.delete(id)
+    const isCommit = action === 'commit'
+    const { plan, amounts, operation, dimensions, mode = 'enforce', isShared } = memo
+    const program = this.#catalog.lookup(plan)
+    this.#recorder.add({
+      kind: isCommit ? 'commit' : 'release', at: settledAt!, subject: subject.slice(this.#keyPrefix.length), reservation: id, plan, planVersion: program ? this.#versionOf(program) : '', amounts, mode,
+      uses: isCommit ? charges.flatMap((c) => this.#useOf(c, given[c.meter])) : NO_USES,
+      ...(operation !== undefined && { operation }), ...(dimensions && { dimensions }), ...(isShared && { isShared }),
+    })
+  }
+
+  denied(request: TollgateRequest, program: Program, { subject, decidedAt, mode, violations, degraded }: Decision, digest: string | undefined): void {
+    this.#recorder.add({
+      kind: 'denial', at: decidedAt, subject, ...this.#told(request, program, mode), uses: NO_USES,
+      violations: violations.map(({ limit, kind, code }) => ({ limit, kind, code })), ...(digest !== undefined && { digest }), ...(degraded && { isDegraded: true }),
+    })
+  }
+
+  planned(subject: string, fromPlan: string, program: Program, at: number, anchorAt: number | undefined): void {
+    this.#recorder.add({ kind: 'plan', at, subject, plan: program.id, planVersion: this.#versionOf(program), fromPlan, amounts: NO_AMOUNTS, uses: NO_USES, mode: 'enforce', ...(anchorAt !== undefined && { anchorAt }) })
+  }
+
+  reset(subject: string, program: Program, cells: readonly string[] | null): void {
+    this.#recorder.add({ kind: 'reset', at: this.#clock.now(), subject, plan: program.id, planVersion: this.#versionOf(program), amounts: NO_AMOUNTS, uses: NO_USES, mode: 'enforce', cells })
+  }
+
+  /**
+   * What brings the totals of a subject back that the counter store does not know: to be decided there before anything
+   * else of it. Callers at one time share the question. `undefined` where nothing is recorded.
+   */
+  lost(subject: string): Promise<DecideCommand | undefined> {
+    const absentSince = this.#absent.get(subject)
+    if (absentSince !== undefined && performance.now() - absentSince < ABSENT_MS) return NOTHING_LOST
+    let loading = this.#loading.get(subject)
+    if (!loading) this.#loading.set(subject, (loading = this.#load(subject).finally(() => this.#loading.delete(subject))))
+    return loading
+  }
+
+  async erase(subject: string): Promise<void> {
+    await this.#recorder.flush()
+    await this.#store.erase(subject)
+  }
+
+  flush(): Promise<void> {
+    return this.#recorder.flush()
+  }
+
+  async #load(subject: string): Promise<DecideCommand | undefined> {
+    // What is on its way to the record counts too.
+    await this.#recorder.flush()
+    const now = this.#clock.now()
+    const recorded = await this.#store.totals(subject, now)
+    const command = recorded && this.#restoring(this.#keyPrefix + subject, recorded, now)
+    if (!command) {
+      if (this.#absent.size >= MAX_ABSENT) this.#absent.clear()
+      this.#absent.set(subject, performance.now())
+    }
+    return command
+  }
+
+  /** Totals, counted as one request: with a mark that lets it pass once. */
+  #restoring(key: string, { anchorAt, lastPlan, totals }: RecordedSubject, now: number): DecideCommand | undefined {
+    const known = totals.flatMap((total) => {
+      const limit = this.#limits.get(total.cell)
+      return limit ? [{ ...total, limit }] : []
+    })
+    if (known.length === 0 && anchorAt === undefined) return undefined
+    const endAt = Math.max(now + 1, ...known.map((total) => total.endAt))
+    const charges: Charge[] = [{ ...newCharge({ cell: RESTORED, kind: CellKind.quota, max: 1, endAt, retainMs: endAt }), amount: 1 }]
+    for (const { limit, partition, startAt, endAt, used } of known) {
+      // What one charge cannot add, several do.
+      for (let left = used; left > 0; left -= MAX_AMOUNT) charges.push({ ...limit.charge, max: Infinity, partition, startAt, endAt, amount: Math.min(left, MAX_AMOUNT) })
+    }
+    if (anchorAt !== undefined) charges.push({ ...anchorCharge(), startAt: anchorAt, retainMs: Math.max(...this.#catalog.programs.map(({ anchorRetainMs }) => anchorRetainMs)) })
+    return { subject: key, plan: lastPlan ?? this.#catalog.programs[0]!.id, charges, now, action: 'consume' }
+  }
+
+  #told({ operation, dimensions, amounts }: TollgateRequest, program: Program, mode: Decision['mode']): Told {
+    return {
+      plan: program.id, planVersion: this.#versionOf(program), mode, amounts: amounts ? ({ ...amounts } as Told['amounts']) : NO_AMOUNTS,
+      ...(operation !== undefined && { operation }), ...(dimensions && { dimensions: { ...dimensions } as Record<string, string> }),
+    }
+  }
+
+  #useOf(c: Charge, actual: number | undefined): QuotaUse[] {
+    const amount = actual === undefined ? c.amount : actual * c.weight
+    if (c.kind !== CellKind.quota || amount === 0) return []
+    const { cell, partition, startAt, endAt, max } = c
+    return [{ cell, limit: this.#limits.get(cell)?.name ?? '', partition, startAt, endAt, max, amount }]
+  }
+
+  #versionOf(program: Program): string {
+    let version = this.#versions.get(program)
+    if (version === undefined) {
+      const text = JSON.stringify(program.definition, (_, value: unknown) => (value === Infinity ? 'Infinity' : value))
+      this.#versions.set(program, (version = createHash('sha256').update(text).digest('base64url').slice(0, 8)))
+    }
+    return version
+  }
+
+  /** Nothing happens by itself to a hold that ends, so somebody has to look. */
+  #watch(id: string, event: NewEvent, expiresAt: number): void {
+    if (this.#open.size >= MAX_WATCHED) return
+    this.#open.set(id, { event, expiresAt })
+    if (this.#isWatching) return
+    this.#isWatching = true
+    this.#clock.after(WATCH_EVERY_MS, () => this.#look())
+  }
+
+  #look(): void {
+    const now = this.#clock.now()
+    for (const [id, { event, expiresAt }] of this.#open) {
+      if (now < expiresAt) continue
+      this.#open.delete(id)
+      this.#recorder.add({ ...event, kind: 'expire', at: expiresAt })
+    }
+    this.#isWatching = this.#open.size > 0
+    if (this.#isWatching) this.#clock.after(WATCH_EVERY_MS, () => this.#look())
+  }
+}
+
+const NOTHING_LOST = Promise.resolve(undefined)
+
+function usesOf({ limits, charges }: Charges): readonly QuotaUse[] {
+  let uses: QuotaUse[] | undefined
+  for (let i = 0; i < limits.length; i++) {
+    const { kind, cell, partition, startAt, endAt, max, amount } = charges[i]!
+    if (kind === CellKind.quota && amount > 0) (uses ??= []).push({ cell, limit: limits[i]!.name, partition, startAt, endAt, max, amount })
+  }
+  return uses ?? NO_USES
+}
+
+/** What only the charges know: where the subject's own periods start, and the digest of its content. */
+function found(charges: Charges | undefined): { anchorAt?: number; digest?: string } {
+  const anchor = charges?.charges.at(-1)
+  const digest = digestOf(charges)
+  return { ...(anchor?.kind === CellKind.anchor && { anchorAt: anchor.startAt }), ...(digest !== undefined && { digest }) }
+}
+
+export function digestOf(charges: Charges | undefined): string | undefined {
+  return charges?.charges.find(({ digest }) => digest !== '')?.digest
+}
