@@ -134,8 +134,9 @@ describe('whatever is sent', () => {
         }),
         { numRuns: RUNS },
       )
-      // A fuzz that never comes past the door would show little. Ids of keys are guessed, so those routes answer nobody.
-      if (answered < RUNS / 100 && !path.includes('/keys/')) turnedAway.push(`${route}: ${answered} of ${RUNS} answered`)
+      // A fuzz that never comes past the door would show little. Ids of keys are guessed, and in memory nothing is
+      // recorded, so those routes answer nobody; analytics have a fuzz of their own.
+      if (answered < RUNS / 100 && !path.includes('/keys/') && !path.includes('/analytics/')) turnedAway.push(`${route}: ${answered} of ${RUNS} answered`)
       // Limits that were switched off would hide the routes that follow.
       await ask('PUT', '/v1/rollout', { body: { mode: 'enforce', percent: 100 } })
     }

@@ -10,7 +10,7 @@ import { DIALECTS, freshPostgres, freshSqlite } from '../../src/testing/database
 import { Random } from '../../src/testing/random.ts'
 import { startPostgres } from '../../../../tools/services/postgres.mjs'
 import { audit, sumAt, unsettled } from './audit.ts'
-import { Process } from './processes.ts'
+import { Process } from '../processes.ts'
 import { stepsOf } from './witness.mjs'
 
 const isLong = Boolean(process.env['TOLLGATE_LONG'])
@@ -38,7 +38,7 @@ class Workers {
   }
 
   start({ isLast = false } = {}): Process<'acknowledged' | 'done'> {
-    return new Process('crash-process.mjs', { ...this.#where, path: this.path, subjects: SUBJECTS, seed: this.random.integer(1, 2 ** 31), isLast })
+    return new Process('ledger/crash-process.mjs', { ...this.#where, path: this.path, subjects: SUBJECTS, seed: this.random.integer(1, 2 ** 31), isLast })
   }
 
   /** Some answers later, or in the middle of one. */

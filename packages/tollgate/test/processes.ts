@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { onTestFinished } from 'vitest'
 
-if (!existsSync(path.join(import.meta.dirname, '../../dist/index.js'))) throw new Error('these tests run built code in processes of their own: npm run build')
+if (!existsSync(path.join(import.meta.dirname, '../dist/index.js'))) throw new Error('these tests run built code in processes of their own: npm run build')
 
 /** A program beside this file in a process of its own, which ends with the test. It talks by messages. */
 export class Process<Message> {
