@@ -3,14 +3,14 @@ import { cooldown, duplicates, quota, slidingWindow, tokenBucket } from 'tollgat
 /** Nobody reaches it, so every request is an admission; the arithmetic is that of any other number. */
 export const PLENTY = 1_000_000_000
 
-/** What a chat product asks of one message: three rates and three quotas, of requests, tokens and credits. */
+/** What a chat product asks of one message: three rates and three quotas, of requests, tokens and points. */
 const six = {
   minute: slidingWindow({ limit: PLENTY, window: '1m' }),
   burst: tokenBucket({ capacity: PLENTY, refill: 10, every: '1s' }),
   daily: quota({ limit: PLENTY, every: 'day' }),
   flood: slidingWindow({ limit: PLENTY, window: '1m' }),
   tokens: quota({ limit: PLENTY, every: 'month', meter: 'tokens' }),
-  credits: quota({ limit: PLENTY, every: 'month', meter: 'credits' }),
+  points: quota({ limit: PLENTY, every: 'month', meter: 'points' }),
 }
 
 const plan = (rank, limits) => ({ rank, limits })
@@ -27,7 +27,7 @@ export const plans = {
   }),
 }
 
-const AMOUNTS = { tokens: 100, credits: 1 }
+const AMOUNTS = { tokens: 100, points: 1 }
 
 /** A request is made for each decision, as callers do. */
 export const messageOf = (subject, plan = 'six') => ({ subject, plan, amounts: AMOUNTS })

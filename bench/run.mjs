@@ -1,12 +1,13 @@
-/** `npm run bench [-- memory|heap|http|ledger …]`: measures against peers in one run, prints tables and keeps them. */
+/** `npm run bench [-- memory|heap|http|ledger|record …]`: measures against peers in one run, prints tables and keeps them. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { heap } from './heap.mjs'
 import { http } from './http.mjs'
 import { ledger } from './ledger.mjs'
 import { memory } from './memory.mjs'
+import { record } from './record.mjs'
 
-const PARTS = { memory, heap, http, ledger }
+const PARTS = { memory, heap, http, ledger, record }
 const RESULTS = new URL('results.json', import.meta.url)
 const REPORT = new URL('RESULTS.md', import.meta.url)
 

@@ -1,5 +1,5 @@
-import type { Clock } from 'tollgate'
-import { Analytics, type Database, SqlCounterStore, SqlLedger, SqlReceipts, SqlRecord, SqlSubjects } from 'tollgate/sqlite'
+import { type Clock, systemClock } from 'tollgate'
+import { Analytics, type Database, forgetRecorded, SqlCounterStore, SqlLedger, SqlReceipts, SqlRecord, SqlSubjects } from 'tollgate/sqlite'
 import type { Remembered } from '../http/idempotency.ts'
 import type { Stores } from './storage.ts'
 
@@ -17,6 +17,6 @@ export function sqlStores(database: Database, clock: Clock | undefined, { hasCou
       analytics: new Analytics(copy, { namespace, ...own }),
       ...counters,
     }),
-    forget: (limit) => ledger.forget(limit),
+    forget: async (limit) => (await ledger.forget(limit)) + (await forgetRecorded(database, {}, (clock ?? systemClock).now(), limit)),
   }
 }

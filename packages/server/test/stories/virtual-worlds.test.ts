@@ -49,6 +49,20 @@ describe('virtual worlds', () => {
     expect((await say('daily', 'free', 'a new day')).headers.get('x-ratelimit-remaining')).toBe('49')
   })
 
+  it('counts on over a restart: the 51st message is still the 51st', async () => {
+    await server.advanceTo(nextMidnight(await server.now()))
+    for (let i = 1; i <= 50; i++) {
+      if (i === 20) await server.restart()
+      const answer = await say('restarted', 'free', `message number ${i}`)
+      expect([answer.status, answer.headers.get('x-ratelimit-remaining')]).toEqual([200, String(50 - i)])
+      await server.advance(6000)
+    }
+    await server.restart()
+    const { body } = await server.get('/v1/subjects/worlds:restarted/usage', ADMIN)
+    expect(body.limits.find(({ limit }: { limit: string }) => limit === 'dailyMessages')).toMatchObject({ used: 50, remaining: 0 })
+    expect((await say('restarted', 'free', 'one too many')).body).toMatchObject({ limit: 50, remaining: 0 })
+  })
+
   it('asks for a pause of 5 s on free, per world', async () => {
     const [first, second] = await Promise.all([say('hasty', 'free', 'one'), say('hasty', 'free', 'two')])
     const [passed, denied] = first!.status === 200 ? [first!, second!] : [second!, first!]

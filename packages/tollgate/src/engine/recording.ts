@@ -23,8 +23,6 @@ const RESTORED = '@restored'
 const NO_USES: readonly QuotaUse[] = []
 const NO_AMOUNTS: UsageEvent['amounts'] = {}
 
-type Told = Pick<NewEvent, 'plan' | 'planVersion' | 'operation' | 'dimensions' | 'amounts' | 'mode'>
-
 /** What the engine tells the record, and what it loads from it when a counter store has lost a subject. */
 export class Recording {
   readonly #store: RecordStore
@@ -49,12 +47,12 @@ export class Recording {
   }
 
   /** `charges` is what was counted; none where nothing was. */
-  consumed(request: TollgateRequest, program: Program, { subject, decidedAt, mode, degraded }: Decision, charges: Charges | undefined, isShared: boolean): void {
-    this.#recorder.add({ kind: 'consume', at: decidedAt, subject, ...this.#told(request, program, mode), uses: charges ? usesOf(charges) : NO_USES, ...found(charges), ...(degraded && { isDegraded: true }), ...(isShared && { isShared }) })
+  consumed(request: TollgateRequest, program: Program, decision: Decision, charges: Charges | undefined, isShared: boolean): void {
+    this.#recorder.add(this.#eventOf('consume', request, program, decision, charges, isShared, undefined))
   }
 
-  reserved(request: TollgateRequest, program: Program, { subject, decidedAt, mode, degraded }: Decision, charges: Charges | undefined, isShared: boolean, id: string, expiresAt: number): void {
-    const event: NewEvent = { kind: 'reserve', at: decidedAt, subject, ...this.#told(request, program, mode), uses: NO_USES, reservation: id, ...found(charges), ...(degraded && { isDegraded: true }), ...(isShared && { isShared }) }
+  reserved(request: TollgateRequest, program: Program, decision: Decision, charges: Charges | undefined, isShared: boolean, id: string, expiresAt: number): void {
+    const event = this.#eventOf('reserve', request, program, decision, charges, isShared, id)
     this.#recorder.add(event)
     this.#watch(id, event, expiresAt)
   }
@@ -73,23 +71,21 @@ export class Recording {
     this.#recorder.add({
       kind: isCommit ? 'commit' : 'release', at: settledAt!, subject: subject.slice(this.#keyPrefix.length), reservation: id, plan, planVersion: program ? this.#versionOf(program) : '', amounts, mode,
       uses: isCommit ? charges.flatMap((c) => this.#useOf(c, given[c.meter])) : NO_USES,
-      ...(operation !== undefined && { operation }), ...(dimensions && { dimensions }), ...(isShared && { isShared }),
+      operation, dimensions, isShared, id: '', count: 1,
     })
   }
 
-  denied(request: TollgateRequest, program: Program, { subject, decidedAt, mode, violations, degraded }: Decision, digest: string | undefined): void {
-    this.#recorder.add({
-      kind: 'denial', at: decidedAt, subject, ...this.#told(request, program, mode), uses: NO_USES,
-      violations: violations.map(({ limit, kind, code }) => ({ limit, kind, code })), ...(digest !== undefined && { digest }), ...(degraded && { isDegraded: true }),
-    })
+  denied(request: TollgateRequest, program: Program, decision: Decision, digest: string | undefined): void {
+    const violations = decision.violations.map(({ limit, kind, code }) => ({ limit, kind, code }))
+    this.#recorder.add({ ...this.#eventOf('denial', request, program, decision, undefined, false, undefined), violations, digest })
   }
 
   planned(subject: string, fromPlan: string, program: Program, at: number, anchorAt: number | undefined): void {
-    this.#recorder.add({ kind: 'plan', at, subject, plan: program.id, planVersion: this.#versionOf(program), fromPlan, amounts: NO_AMOUNTS, uses: NO_USES, mode: 'enforce', ...(anchorAt !== undefined && { anchorAt }) })
+    this.#recorder.add({ kind: 'plan', at, subject, plan: program.id, planVersion: this.#versionOf(program), fromPlan, amounts: NO_AMOUNTS, uses: NO_USES, mode: 'enforce', anchorAt, id: '', count: 1 })
   }
 
   reset(subject: string, program: Program, cells: readonly string[] | null): void {
-    this.#recorder.add({ kind: 'reset', at: this.#clock.now(), subject, plan: program.id, planVersion: this.#versionOf(program), amounts: NO_AMOUNTS, uses: NO_USES, mode: 'enforce', cells })
+    this.#recorder.add({ kind: 'reset', at: this.#clock.now(), subject, plan: program.id, planVersion: this.#versionOf(program), amounts: NO_AMOUNTS, uses: NO_USES, mode: 'enforce', cells, id: '', count: 1 })
   }
 
   /**
@@ -143,10 +139,16 @@ export class Recording {
     return { subject: key, plan: lastPlan ?? this.#catalog.programs[0]!.id, charges, now, action: 'consume' }
   }
 
-  #told({ operation, dimensions, amounts }: TollgateRequest, program: Program, mode: Decision['mode']): Told {
+  /** One literal, without spreads: this is made with every decision. */
+  #eventOf(kind: 'consume' | 'reserve' | 'denial', request: TollgateRequest, program: Program, decision: Decision, charges: Charges | undefined, isShared: boolean, reservation: string | undefined): NewEvent {
+    const { amounts, operation, dimensions } = request
+    const anchor = charges?.charges[charges.charges.length - 1]
     return {
-      plan: program.id, planVersion: this.#versionOf(program), mode, amounts: amounts ? ({ ...amounts } as Told['amounts']) : NO_AMOUNTS,
-      ...(operation !== undefined && { operation }), ...(dimensions && { dimensions: { ...dimensions } as Record<string, string> }),
+      kind, at: decision.decidedAt, subject: decision.subject, plan: program.id, planVersion: this.#versionOf(program),
+      anchorAt: anchor !== undefined && anchor.kind === CellKind.anchor ? anchor.startAt : undefined,
+      operation, dimensions: dimensions && ({ ...dimensions } as Record<string, string>), amounts: amounts ? ({ ...amounts } as Record<string, number>) : NO_AMOUNTS,
+      uses: kind === 'consume' && charges ? usesOf(charges) : NO_USES, digest: charges && digestOf(charges), violations: undefined, reservation,
+      mode: decision.mode, isDegraded: decision.degraded || undefined, isShared: isShared || undefined, id: '', count: 1,
     }
   }
 
@@ -198,13 +200,8 @@ function usesOf({ limits, charges }: Charges): readonly QuotaUse[] {
   return uses ?? NO_USES
 }
 
-/** What only the charges know: where the subject's own periods start, and the digest of its content. */
-function found(charges: Charges | undefined): { anchorAt?: number; digest?: string } {
-  const anchor = charges?.charges.at(-1)
-  const digest = digestOf(charges)
-  return { ...(anchor?.kind === CellKind.anchor && { anchorAt: anchor.startAt }), ...(digest !== undefined && { digest }) }
-}
-
-export function digestOf(charges: Charges | undefined): string | undefined {
-  return charges?.charges.find(({ digest }) => digest !== '')?.digest
+/** Of its content. */
+export function digestOf({ charges }: Charges): string | undefined {
+  for (const { digest } of charges) if (digest !== '') return digest
+  return undefined
 }

@@ -2,12 +2,13 @@
 import { createWorldLimits } from './virtual-worlds/create-world-limits.ts'
 import type { WorldLimits } from './virtual-worlds/world-limits.ts'
 
-export { createWorldLimits } from './virtual-worlds/create-world-limits.ts'
+export { createWorldLimits, type WorldLimitsOptions } from './virtual-worlds/create-world-limits.ts'
 export { messages } from './virtual-worlds/messages.ts'
 export { getWorldLimitsInfo, getWorldMessageLimits, type WorldLimitsInfo, type WorldMessageLimits } from './virtual-worlds/plan-info.ts'
 export { defaultPlan, operations, plans, planSet, type WorldPlan } from './virtual-worlds/plans.ts'
 export type { DailyUsage, UserUsageStats } from './virtual-worlds/usage-statistics.ts'
 export { type ViolationFields, type ViolationLog, violationLog } from './virtual-worlds/violation-log.ts'
+export { createWorldViews, type WorldViewsOptions } from './virtual-worlds/world-views.ts'
 export type { WorldAgentCheck, WorldCheck, WorldLimits, WorldLimitsCheck, WorldMessage, WorldMessageCheck } from './virtual-worlds/world-limits.ts'
 
 /**

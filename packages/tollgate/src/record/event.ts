@@ -11,24 +11,24 @@ export interface UsageEvent {
   /** Changes with the plan's definition; `''` where there is none. */
   readonly planVersion: string
   /** `plan`: the plan before, `''` for none. */
-  readonly fromPlan?: string
+  readonly fromPlan?: string | undefined
   /** Where the subject's own periods start, where that was told. */
-  readonly anchorAt?: number
-  readonly operation?: string
-  readonly dimensions?: Readonly<Record<string, string>>
+  readonly anchorAt?: number | undefined
+  readonly operation?: string | undefined
+  readonly dimensions?: Readonly<Record<string, string>> | undefined
   /** By meter: what was asked for, or, of a commit, what was used. `credits`: what it cost. */
   readonly amounts: Readonly<Record<string, number>>
   /** Of quotas: what this event adds to their totals. */
   readonly uses: readonly QuotaUse[]
-  readonly digest?: string
-  readonly violations?: readonly { readonly limit: string; readonly kind: string; readonly code: string }[]
-  readonly reservation?: string
+  readonly digest?: string | undefined
+  readonly violations?: readonly { readonly limit: string; readonly kind: string; readonly code: string }[] | undefined
+  readonly reservation?: string | undefined
   readonly mode: 'enforce' | 'shadow' | 'off'
-  readonly isDegraded?: boolean
+  readonly isDegraded?: boolean | undefined
   /** A part of a request that is about another subject: a team's, an address's. It is in no sum over subjects. */
-  readonly isShared?: boolean
+  readonly isShared?: boolean | undefined
   /** `reset`: the cells that were emptied; `null` for all. */
-  readonly cells?: readonly string[] | null
+  readonly cells?: readonly string[] | null | undefined
   /** How many of the kind it stands for: denials of a flood go together. */
   readonly count: number
 }

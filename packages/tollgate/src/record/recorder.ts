@@ -14,10 +14,8 @@ const LONGEST_WAIT_MS = 5000
 /** Denials of one subject in a second that are recorded one by one. */
 const DENIALS_PER_SECOND = 10
 
-/** An event before it is written; `count` grows where denials go together. */
-export type NewEvent = Omit<UsageEvent, 'id' | 'count'>
-
-type Waiting = { -readonly [K in keyof UsageEvent]: UsageEvent[K] }
+/** An event before it is written: it gets its id then, and `count` grows where denials go together. */
+export type NewEvent = Omit<UsageEvent, 'id' | 'count'> & { id: string; count: number }
 
 export interface Unrecorded {
   readonly error: unknown
@@ -38,7 +36,7 @@ export class Recorder {
   /** Events that came, and of these how many are written or lost. */
   #came = 0
   #gone = 0
-  #waiting: Waiting[] = []
+  readonly #waiting: NewEvent[] = []
   #batch: readonly UsageEvent[] = []
   #writing: Promise<void> | undefined
   #cancelTimer: (() => void) | undefined
@@ -60,9 +58,9 @@ export class Recorder {
       this.#lost++
       return
     }
-    const waiting = { ...event, id: `${this.#process}-${(this.#came++).toString(36)}`, count: 1 }
-    if (event.kind === 'denial') this.#denials.keep(waiting)
-    this.#waiting.push(waiting)
+    this.#came++
+    if (event.kind === 'denial') this.#denials.keep(event)
+    this.#waiting.push(event)
     // After a failure the next attempt has its time.
     if (this.#waiting.length >= MAX_BATCH && this.#failures === 0) this.#start()
     else this.#startIn(FLUSH_MS)
@@ -96,8 +94,10 @@ export class Recorder {
 
   async #write(): Promise<void> {
     if (this.#batch.length === 0) {
-      this.#batch = this.#waiting.slice(0, MAX_BATCH)
-      this.#waiting = this.#waiting.slice(MAX_BATCH)
+      // Events go in the order in which they came, so that each has its number without being told.
+      const batch = this.#waiting.splice(0, MAX_BATCH)
+      for (let i = 0; i < batch.length; i++) batch[i]!.id = `${this.#process}-${(this.#gone + i).toString(36)}`
+      this.#batch = batch
       this.#denials.letGo()
     }
     try {
@@ -135,7 +135,7 @@ export class Recorder {
 class Denials {
   #second = 0
   readonly #counts = new Map<string, number>()
-  readonly #waiting = new Map<string, Waiting>()
+  readonly #waiting = new Map<string, NewEvent>()
 
   isOneOfMany(event: NewEvent): boolean {
     const second = Math.floor(event.at / 1000)
@@ -151,7 +151,7 @@ class Denials {
     return same !== undefined
   }
 
-  keep(event: Waiting): void {
+  keep(event: NewEvent): void {
     this.#waiting.set(keyOf(event), event)
   }
 

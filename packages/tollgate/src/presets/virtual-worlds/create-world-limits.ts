@@ -3,41 +3,53 @@ import { systemClock } from '../../engine/clock.ts'
 import { type CommonOptions, createTollgate } from '../../engine/create.ts'
 import type { Decision, TollgateRequest } from '../../engine/types.ts'
 import { createMessages } from '../../messages/index.ts'
+import { SqlRecord } from '../../record/sql.ts'
+import type { Database } from '../../stores/sql/database.ts'
 import { agentLimit } from './agent-limit.ts'
+import { MemoryCounts, RecordedCounts } from './message-counts.ts'
 import { messages as ownMessages } from './messages.ts'
 import { OpenMessages } from './open-messages.ts'
 import { getWorldLimitsInfo, getWorldMessageLimits } from './plan-info.ts'
 import { defaultPlan, type WorldPlan } from './plans.ts'
 import { type MessageLimit, singleLimits } from './single-limits.ts'
+import { SUBJECT, subjectOf } from './subjects.ts'
 import { UsageStatistics } from './usage-statistics.ts'
 import type { WorldCheck, WorldLimits, WorldMessageCheck } from './world-limits.ts'
 
 /** Has no limit a day, so that what was sent is counted even where it passes the user's own. */
 const UNLIMITED: WorldPlan = 'ultra'
 
-const SUBJECT = 'worlds:'
+export interface WorldLimitsOptions extends CommonOptions {
+  /**
+   * What is used is recorded here, and usage statistics are read from here, so that both outlive the process. Migrate it
+   * first. Where you give a `record` of your own, it must write to this database, and cut days in UTC.
+   */
+  database?: Database
+}
 
 /**
  * The functions of the product's documents, over an engine of their own. With the same `store`, `namespace`, `secret` and
  * `subjects` as another engine of this preset they share its counters; users are its subjects `worlds:<userId>`.
  * The texts are in Spanish unless `locale` says otherwise.
  */
-export function createWorldLimits({ messages = ownMessages, locale = 'es', clock = systemClock, ...options }: CommonOptions = {}): WorldLimits {
-  const tollgate = createTollgate({ ...options, messages, locale, clock, planSets: [singleLimits], defaultPlan })
+export function createWorldLimits({ messages = ownMessages, locale = 'es', clock = systemClock, database, ...options }: WorldLimitsOptions = {}): WorldLimits {
+  const { namespace = 'default' } = options
+  const tollgate = createTollgate({ ...(database && { record: new SqlRecord(database, { namespace }) }), ...options, messages, locale, clock, planSets: [singleLimits], defaultPlan })
   const now = typeof clock === 'function' ? clock : () => clock.now()
   const open = new OpenMessages()
-  const statistics = new UsageStatistics(now())
+  const inMemory = database ? undefined : new MemoryCounts(now())
+  const statistics = new UsageStatistics(inMemory ?? new RecordedCounts(database!, namespace, () => tollgate.flush()))
   const write = createMessages(messages)
 
   tollgate.on('settled', ({ settlement: { id, subject, status, settledAt } }) => {
     if (status === 'open') return
     open.remove(subject, id)
-    if (status === 'committed') statistics.record(subject.slice(SUBJECT.length), settledAt!)
+    if (status === 'committed') inMemory?.record(subject.slice(SUBJECT.length), settledAt!)
   })
 
   const requestOf = (userId: string, operation: MessageLimit | 'message', facts: Omit<TollgateRequest, 'subject' | 'operation'>): TollgateRequest => {
     assertText(userId, 'userId')
-    return { subject: SUBJECT + userId, operation, ...facts }
+    return { subject: subjectOf(userId), operation, ...facts }
   }
 
   return {
@@ -77,7 +89,7 @@ export function createWorldLimits({ messages = ownMessages, locale = 'es', clock
         await tollgate.commit(id)
       } else {
         const { decidedAt } = await tollgate.consume(request)
-        statistics.record(userId, decidedAt)
+        inMemory?.record(userId, decidedAt)
       }
       return statistics.today(userId, now())
     },

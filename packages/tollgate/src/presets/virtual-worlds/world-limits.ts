@@ -82,6 +82,6 @@ export interface WorldLimits {
    */
   trackWorldMessageUsage(userId: string): Promise<DailyUsage>
 
-  /** Messages of the day and the month that this process tracked; up to five minutes old. */
+  /** Messages of the day and the month that were tracked: by this process, or with a database by all; up to five minutes old. */
   getUserUsageStats(userId: string): Promise<UserUsageStats>
 }

@@ -1,0 +1,264 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createTollgate, MemoryStore } from '../index.ts'
+import type { UsageEvent } from '../record/event.ts'
+import type { Database } from '../stores/sql/database.ts'
+import { DIALECTS, freshDatabase } from '../testing/databases.ts'
+import { Random } from '../testing/random.ts'
+import { createTables } from './chat-models/message-tables.ts'
+import { ANONYMOUS_MODELS, defaultPlan, isPremium, MessageRecord, MODELS, planSet, PREMIUM_MODELS, UsageTracker, type UsageTrackerOptions } from './chat-models.ts'
+
+const START = Date.parse('2026-03-10T12:00:00Z')
+const MARCH = Date.parse('2026-03-01T00:00:00Z')
+const DAY_MS = 86_400_000
+const [PLAIN] = ANONYMOUS_MODELS
+const [PREMIUM] = PREMIUM_MODELS
+
+describe.each(DIALECTS)('UsageTracker on %s', (dialect) => {
+  let fresh: Awaited<ReturnType<typeof freshDatabase>>
+  let database: Database
+  let clock: { now: number }
+  const configure = (options: Partial<UsageTrackerOptions> = {}) => UsageTracker.configure({ database, secret: 'a secret of 16 bytes or more', clock: () => clock.now, ...options })
+  beforeEach(async () => {
+    fresh = await freshDatabase(dialect)
+    ;({ database } = fresh)
+    clock = { now: START }
+    configure()
+  })
+  afterEach(async () => {
+    await UsageTracker.close()
+    await fresh.drop()
+  })
+
+  const usageRows = () => database.query('SELECT user_id, month, total_messages, premium_messages, last_reset_at FROM user_usage ORDER BY user_id, month')
+  const logged = async () => (await database.query('SELECT count(*) AS n FROM message_logs'))[0]!['n']
+  const flushed = () => UsageTracker.getUsageAnalytics(1)
+  const send = async (times: number, model: string, userId = 'ada'): Promise<number> => {
+    const checks = await Promise.all(Array.from({ length: times }, () => UsageTracker.recordMessage(userId, model)))
+    return checks.filter(({ allowed }) => allowed).length
+  }
+
+  it('creates its tables as often as it is asked to, by any number of processes', async () => {
+    await UsageTracker.initializeDatabase()
+    configure()
+    await Promise.all([UsageTracker.initializeDatabase(), createTables(database)])
+    expect(await logged()).toBe(0)
+    const indexes = await database.query(dialect === 'postgres' ? `SELECT indexname AS name FROM pg_indexes WHERE schemaname = 'public'` : `SELECT name FROM sqlite_schema WHERE type = 'index'`)
+    expect(indexes.map(({ name }) => name)).toEqual(expect.arrayContaining(['user_usage_month', 'message_logs_day', 'message_logs_user']))
+  })
+
+  it('admits and counts exactly the month’s messages, however many come at once', async () => {
+    expect(await send(50, PREMIUM)).toBe(20)
+    expect(await send(150, PLAIN)).toBe(80)
+    expect(await UsageTracker.checkUsage('ada', PLAIN)).toEqual({ allowed: false, error: expect.any(String) })
+    await flushed()
+    expect(await usageRows()).toEqual([{ user_id: 'ada', month: '2026-03', total_messages: 100, premium_messages: 20, last_reset_at: null }])
+    expect(await logged()).toBe(100)
+    clock.now = Date.parse('2026-04-01T00:00:00Z')
+    expect(await UsageTracker.checkUsage('ada', PLAIN)).toEqual({ allowed: true })
+  })
+
+  it('asks the database about a user once, not with each check', async () => {
+    let asked = 0
+    const query: Database['query'] = (sql, params) => {
+      asked++
+      return database.query(sql, params)
+    }
+    await send(1, PLAIN)
+    await UsageTracker.close()
+    configure({ database: { dialect, query, transaction: database.transaction.bind(database), close: async () => {} } })
+    await UsageTracker.initializeDatabase()
+    for (let i = 0; i < 100; i++) await UsageTracker.checkUsage('ada', PREMIUM)
+    expect(asked).toBeLessThan(10)
+  })
+
+  it('tells a user’s month', async () => {
+    expect(await UsageTracker.getUsage('ada')).toEqual({ userId: 'ada', totalMessages: 0, premiumMessages: 0, lastReset: MARCH, canSendMessage: true, canSendPremiumMessage: true })
+    await send(20, PREMIUM)
+    await send(79, PLAIN)
+    expect(await UsageTracker.getUsage('ada')).toEqual({ userId: 'ada', totalMessages: 99, premiumMessages: 20, lastReset: MARCH, canSendMessage: true, canSendPremiumMessage: false })
+    await send(1, PLAIN)
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 100, canSendMessage: false })
+    expect(await UsageTracker.getUsage('bob')).toMatchObject({ totalMessages: 0, canSendMessage: true })
+  })
+
+  it('counts a message id once, after a restart too', async () => {
+    for (let i = 0; i < 3; i++) expect(await UsageTracker.recordMessage('ada', PREMIUM, 'm1')).toEqual({ allowed: true })
+    await UsageTracker.close()
+    configure()
+    expect(await UsageTracker.recordMessage('ada', PREMIUM, 'm1')).toEqual({ allowed: true })
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 1, premiumMessages: 1 })
+    await expect(UsageTracker.recordMessage('bob', PREMIUM, 'm1')).rejects.toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' })
+    await flushed()
+    expect(await logged()).toBe(1)
+  })
+
+  it('counts a reserved message when its answer was there, and not when it failed', async () => {
+    const held = await Promise.all(Array.from({ length: 30 }, () => UsageTracker.reserveMessage('ada', PREMIUM)))
+    const [first, second, ...others] = held.filter(({ allowed }) => allowed)
+    expect(others).toHaveLength(18)
+    expect(await UsageTracker.checkUsage('ada', PREMIUM)).toMatchObject({ allowed: false })
+    await first!.reservation!.commit()
+    await second!.reservation!.release()
+    expect(await UsageTracker.checkUsage('ada', PREMIUM)).toEqual({ allowed: true })
+    await flushed()
+    expect(await usageRows()).toMatchObject([{ total_messages: 1, premium_messages: 1 }])
+    expect(await logged()).toBe(1)
+  })
+
+  it('counts a message in the month it was admitted in', async () => {
+    clock.now = Date.parse('2026-03-31T23:59:59.999Z')
+    const { reservation } = await UsageTracker.reserveMessage('ada', PLAIN)
+    clock.now += 1
+    await reservation!.commit()
+    await flushed()
+    expect(await usageRows()).toMatchObject([{ month: '2026-03', total_messages: 1 }])
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 0 })
+  })
+
+  it('knows everything again when the counters are lost', async () => {
+    await send(20, PREMIUM)
+    await send(70, PLAIN)
+    await UsageTracker.close()
+    configure({ store: new MemoryStore() })
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 90, premiumMessages: 20, canSendMessage: true, canSendPremiumMessage: false })
+    expect(await send(50, PREMIUM)).toBe(0)
+    expect(await send(50, PLAIN)).toBe(10)
+    await flushed()
+    expect(await usageRows()).toMatchObject([{ total_messages: 100, premium_messages: 20 }])
+  })
+
+  it('resets a user, and nobody else', async () => {
+    await send(20, PREMIUM)
+    await send(3, PREMIUM, 'bob')
+    clock.now += 1000
+    await UsageTracker.resetUsage('ada')
+    expect(await UsageTracker.getUsage('ada')).toEqual({ userId: 'ada', totalMessages: 0, premiumMessages: 0, lastReset: START + 1000, canSendMessage: true, canSendPremiumMessage: true })
+    expect(await send(25, PREMIUM)).toBe(20)
+    await flushed()
+    expect(await usageRows()).toEqual([
+      { user_id: 'ada', month: '2026-03', total_messages: 20, premium_messages: 20, last_reset_at: START + 1000 },
+      { user_id: 'bob', month: '2026-03', total_messages: 3, premium_messages: 3, last_reset_at: null },
+    ])
+    expect(await logged()).toBe(43)
+    clock.now = Date.parse('2026-04-02T00:00:00Z')
+    expect((await UsageTracker.getUsage('ada')).lastReset).toBe(Date.parse('2026-04-01T00:00:00Z'))
+  })
+
+  it('resets who never wrote', async () => {
+    await UsageTracker.resetUsage('ada')
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 0, lastReset: START })
+  })
+
+  it('keeps users apart whose names look like each other’s', async () => {
+    const names = ['ada', 'Ada', 'ada ', `a'da"\\`, 'áda', '🙂']
+    for (const [i, name] of names.entries()) await send(i + 1, PLAIN, name)
+    for (const [i, name] of names.entries()) expect((await UsageTracker.getUsage(name)).totalMessages).toBe(i + 1)
+    await flushed()
+    expect((await usageRows()).map((row) => row['total_messages']).toSorted()).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
+  it.each([
+    ['UTC', 0],
+    ['America/New_York', -5 * 3_600_000],
+  ])('tells messages, premium messages and active users per day of %s', async (timezone, offsetMs) => {
+    configure({ timezone })
+    clock.now = Date.parse('2026-02-01T00:00:00Z')
+    const random = new Random(7)
+    const days = new Map<string, { messages: number; premiumMessages: number; users: Set<string> }>()
+    for (let i = 0; i < 300; i++) {
+      clock.now += random.integer(0, 4 * 3_600_000)
+      const [userId, model] = [`user${random.integer(1, 12)}`, random.pick(MODELS)]
+      if (!(await UsageTracker.recordMessage(userId, model)).allowed) continue
+      const date = new Date(clock.now + offsetMs).toISOString().slice(0, 10)
+      const day = days.get(date) ?? { messages: 0, premiumMessages: 0, users: new Set() }
+      days.set(date, day)
+      day.messages++
+      if (isPremium(model)) day.premiumMessages++
+      day.users.add(userId)
+    }
+    for (const count of [1, 7, 30]) {
+      const expected = Array.from({ length: count }, (_, i) => {
+        const date = new Date(clock.now + offsetMs - (count - 1 - i) * DAY_MS).toISOString().slice(0, 10)
+        const { messages = 0, premiumMessages = 0, users = new Set() } = days.get(date) ?? {}
+        return { date, messages, premiumMessages, activeUsers: users.size }
+      })
+      expect(await UsageTracker.getUsageAnalytics(count)).toEqual(expected)
+    }
+  })
+
+  it('forgets a user that is erased', async () => {
+    await send(3, PREMIUM)
+    await send(2, PLAIN, 'bob')
+    await UsageTracker.tollgate.erase('chat:ada')
+    expect(await usageRows()).toMatchObject([{ user_id: 'bob', total_messages: 2 }])
+    expect(await logged()).toBe(2)
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 0, lastReset: MARCH })
+  })
+
+  it('tries again to make its tables when it could not', async () => {
+    let isDown = true
+    const transaction: Database['transaction'] = async (work, options) => {
+      if (isDown) throw new Error('down')
+      return database.transaction(work, options)
+    }
+    configure({ database: { dialect, query: database.query.bind(database), transaction, close: async () => {} } })
+    await expect(UsageTracker.getUsage('ada')).rejects.toThrow('down')
+    isDown = false
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 0 })
+  })
+
+  describe('its record', () => {
+    const message: UsageEvent = { id: 'm1', at: START, kind: 'consume', subject: 'chat:ada', plan: 'user', planVersion: '', operation: 'message', dimensions: { model: PREMIUM }, amounts: {}, uses: [], mode: 'enforce', count: 1 }
+    const use = (limit: string) => ({ cell: `chat-models/${limit}:`, limit, partition: '', startAt: MARCH, endAt: MARCH + 31 * DAY_MS, max: 100, amount: 1 })
+    const premium = (id: string): UsageEvent => ({ ...message, id, uses: [use('monthlyMessages'), use('premiumMessages')] })
+    const reset = (id: string, at: number, cells: string[] | null = null): UsageEvent => ({ ...message, id, at, kind: 'reset', cells })
+    const counts = async () => (await usageRows()).map(({ total_messages, premium_messages }) => [total_messages, premium_messages])
+    beforeEach(() => UsageTracker.initializeDatabase())
+
+    it('counts a batch that is written twice once', async () => {
+      const record = new MessageRecord(database)
+      const batch = [premium('a'), reset('b', START), premium('c'), premium('d')]
+      await record.write(batch)
+      expect(await counts()).toEqual([[2, 2]])
+      await record.write([premium('e')])
+      await record.write(batch)
+      expect(await counts()).toEqual([[3, 3]])
+      expect(await logged()).toBe(4)
+    })
+
+    it('is written by several processes at once', async () => {
+      const records = [new MessageRecord(database), new MessageRecord(database)]
+      await Promise.all(records.flatMap((record, r) => Array.from({ length: 20 }, (_, i) => record.write([premium(`${r}-${i}`), { ...premium(`${r}-${i}-bob`), subject: 'chat:bob' }]))))
+      expect(await counts()).toEqual([[40, 40], [40, 40]])
+    })
+
+    it('empties the counter whose limit was reset, and no other', async () => {
+      const record = new MessageRecord(database)
+      const tollgate = createTollgate({ planSets: [planSet], defaultPlan, record, clock: () => clock.now })
+      for (let i = 0; i < 4; i++) await tollgate.consume({ subject: 'chat:ada', operation: 'message', dimensions: { model: PREMIUM } })
+      clock.now += 1
+      await tollgate.reset('chat:ada', { limit: 'premiumMessages' })
+      await tollgate.flush()
+      expect(await counts()).toEqual([[4, 0]])
+      await tollgate.close()
+    })
+
+    it('leaves other subjects and operations to the record', async () => {
+      await new MessageRecord(database).write([{ ...premium('a'), subject: 'worlds:ada' }, { ...premium('b'), operation: 'other' }, { ...premium('c'), kind: 'release' }])
+      expect([await counts(), await logged()]).toEqual([[], 0])
+    })
+  })
+
+  it('says what it cannot take', async () => {
+    for (const days of [0, 367, 1.5, '7']) await expect(UsageTracker.getUsageAnalytics(days as number)).rejects.toMatchObject({ code: 'INVALID_REQUEST', field: 'days' })
+    for (const asked of [UsageTracker.getUsage(''), UsageTracker.resetUsage('')]) await expect(asked).rejects.toMatchObject({ code: 'INVALID_REQUEST', field: 'userId' })
+    await expect(UsageTracker.checkUsage('ada', 7 as unknown as string)).rejects.toMatchObject({ code: 'INVALID_REQUEST', field: 'model' })
+    await expect(UsageTracker.recordMessage('ada', PLAIN, '')).rejects.toMatchObject({ code: 'INVALID_REQUEST', field: 'idempotencyKey' })
+    expect(() => UsageTracker.configure({ database: {} as Database })).toThrow(/^database: an object is not a database; use openPostgres or openSqlite$/)
+    expect(() => configure({ timezone: 'Mars' })).toThrow(/'Mars' is not a time zone/)
+  })
+})
+
+it('is configured before it is used', async () => {
+  await expect(UsageTracker.getUsage('ada')).rejects.toThrow('UsageTracker: is not configured; call UsageTracker.configure({ database }) when the application starts')
+})

@@ -1,0 +1,93 @@
+import { Days } from '../../record/days.ts'
+import type { UsageEvent } from '../../record/event.ts'
+import { SqlRecord } from '../../record/sql.ts'
+import type { RecordedSubject, RecordStore } from '../../record/store.ts'
+import { columnsOf } from '../../record/sums.ts'
+import { textKey } from '../../stores/sql/counters/keys.ts'
+import type { Database } from '../../stores/sql/database.ts'
+import { MessageTables, monthOf } from './message-tables.ts'
+import { isPremium, type operations, type plans } from './plans.ts'
+
+export interface MessageRecordOptions {
+  /** Keeps the subjects of several engines apart in the record. `user_usage` and `message_logs` know none. Default `default`. */
+  namespace?: string
+  /** Where days begin: an IANA name. Default `UTC`. Months are the plan's, in UTC. */
+  timezone?: string
+}
+
+type LimitName = keyof (typeof plans)['user']['limits']
+
+const TOTAL = 'monthlyMessages' satisfies LimitName
+const PREMIUM = 'premiumMessages' satisfies LimitName
+const MESSAGE = 'message' satisfies keyof typeof operations
+const SUBJECT = 'chat:'
+
+/** What a user of this preset is called in the engine. */
+export const subjectOf = (userId: string): string => SUBJECT + userId
+
+/**
+ * The engine's record, with `user_usage` and `message_logs` written beside it in the same transaction: a message counts in
+ * all of them or in none, and once. A lost counter store is rebuilt from the record; `user_usage` says the same in the
+ * product's words, for queries of the application's own.
+ */
+export class MessageRecord implements RecordStore {
+  readonly #database: Database
+  readonly #record: SqlRecord
+  readonly #tables: MessageTables
+  readonly #days: Days
+
+  /** @throws INVALID_DEFINITION */
+  constructor(database: Database, { namespace = 'default', timezone = 'UTC' }: MessageRecordOptions = {}) {
+    this.#database = database
+    this.#record = new SqlRecord(database, { namespace, timezone })
+    this.#tables = new MessageTables(database.dialect)
+    this.#days = new Days(timezone)
+  }
+
+  async write(events: readonly UsageEvent[]): Promise<void> {
+    const own = events.filter(({ subject }) => subject.startsWith(SUBJECT))
+    await this.#database.transaction(async (tx) => {
+      // Locks the subjects, so that processes write the rows of a user in turn.
+      await this.#record.writeIn(tx, events)
+      const isNew = await this.#tables.addMessages(tx, own.filter(isMessage).map((event) => this.#messageOf(event)))
+      for (const event of own) {
+        if (event.kind === 'reset') this.#tables.reset(tx, resetOf(event))
+        else if (isNew.has(event.id)) for (const month of countsOf(event)) this.#tables.count(tx, month)
+      }
+    })
+  }
+
+  totals(subject: string, now: number): Promise<RecordedSubject | undefined> {
+    return this.#record.totals(subject, now)
+  }
+
+  async erase(subject: string): Promise<void> {
+    await this.#record.erase(subject)
+    if (!subject.startsWith(SUBJECT)) return
+    await this.#database.transaction(async (tx) => this.#tables.erase(tx, userOf(subject)))
+  }
+
+  #messageOf(event: UsageEvent) {
+    const { model } = columnsOf(event)
+    return { id: event.id, user_id: userOf(event.subject), model, is_premium: isPremium(model) ? 1 : 0, day: this.#days.of(event.at), created_at: event.at }
+  }
+}
+
+/** As the tables have it: PostgreSQL takes not every text. */
+export const userOf = (subject: string): string => textKey(subject.slice(SUBJECT.length))
+
+function isMessage({ kind, operation }: UsageEvent): boolean {
+  return (kind === 'consume' || kind === 'commit') && operation === MESSAGE
+}
+
+/** A message counts in the month that it was admitted in, as in the engine. */
+function countsOf({ subject, at, uses }: UsageEvent) {
+  return uses
+    .filter(({ limit }) => limit === TOTAL || limit === PREMIUM)
+    .map(({ limit, startAt, amount }) => ({ userId: userOf(subject), month: monthOf(startAt), at, total: limit === TOTAL ? amount : 0, premium: limit === PREMIUM ? amount : 0 }))
+}
+
+function resetOf({ subject, at, cells = null }: UsageEvent) {
+  const isEmptied = (limit: LimitName): boolean => cells === null || cells.some((cell) => cell.includes(`/${limit}:`))
+  return { userId: userOf(subject), month: monthOf(at), at, isTotal: isEmptied(TOTAL), isPremium: isEmptied(PREMIUM) }
+}

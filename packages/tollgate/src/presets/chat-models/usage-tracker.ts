@@ -1,0 +1,197 @@
+import { assertInteger, assertText } from '../../compile/request.ts'
+import { type CommonOptions, createTollgate } from '../../engine/create.ts'
+import { systemClock } from '../../engine/clock.ts'
+import type { Tollgate } from '../../engine/tollgate.ts'
+import type { Decision } from '../../engine/types.ts'
+import { invalidDefinition, show } from '../../errors/index.ts'
+import { Days } from '../../record/days.ts'
+import type { Database } from '../../stores/sql/database.ts'
+import { migrate } from '../../stores/sql/migrate.ts'
+import { SqlReceipts } from '../../stores/sql/receipts.ts'
+import { MessageRecord, subjectOf, userOf } from './message-record.ts'
+import { createTables, lastResetOf, messagesByDay, monthOf } from './message-tables.ts'
+import { ANONYMOUS_MODELS, defaultPlan, planSet, PREMIUM_MODELS } from './plans.ts'
+
+/** Those of `createTollgate`, for the engine that decides. */
+export interface UsageTrackerOptions extends Omit<CommonOptions, 'record'> {
+  /** Holds the record, `user_usage` and `message_logs`. It stays open when the tracker is closed. */
+  database: Database
+  /** Where the days of `getUsageAnalytics` begin: an IANA name. Default `UTC`. Months are the plan's, in UTC. */
+  timezone?: string
+}
+
+export interface MessageCheck {
+  readonly allowed: boolean
+  /** Why not, in the engine's language. */
+  readonly error?: string
+}
+
+export interface ChatUsage {
+  readonly userId: string
+  readonly totalMessages: number
+  readonly premiumMessages: number
+  /** Epoch ms: the later of the 1st at 00:00 UTC and an admin's reset. */
+  readonly lastReset: number
+  readonly canSendMessage: boolean
+  /** Needs both quotas. */
+  readonly canSendPremiumMessage: boolean
+}
+
+export interface UsageOfDay {
+  /** `YYYY-MM-DD` */
+  readonly date: string
+  readonly messages: number
+  readonly premiumMessages: number
+  readonly activeUsers: number
+}
+
+interface Configured {
+  readonly tollgate: Tollgate
+  /** Resolves when the tables are there. */
+  isReady?: Promise<void> | undefined
+  readonly database: Database
+  readonly days: Days
+  readonly now: () => number
+}
+
+const DAY_MS = 86_400_000
+const MAX_DAYS = 366
+
+/**
+ * Usage of signed-in users: one for the whole process. The limits are decided by an engine on its counters, without
+ * asking the database; what was used is written behind that, within a tenth of a second, and read again should the
+ * counters be lost. Call `configure` when the application starts and `close` when it ends. The first call makes the tables.
+ */
+// oxlint-disable-next-line typescript/no-extraneous-class -- the product's code knows it so
+export class UsageTracker {
+  static #configured: Configured | undefined
+
+  /** @throws INVALID_DEFINITION */
+  static configure({ database, timezone = 'UTC', ...options }: UsageTrackerOptions): void {
+    if (typeof database?.transaction !== 'function') throw invalidDefinition('database', `${show(database)} is not a database; use openPostgres or openSqlite`)
+    const { namespace = 'default', clock = systemClock } = options
+    const days = new Days(timezone)
+    const now = typeof clock === 'function' ? clock : () => clock.now()
+    const tollgate = createTollgate({
+      receipts: new SqlReceipts<Decision>(database, { namespace, clock: { now } }),
+      ...options,
+      planSets: [planSet],
+      defaultPlan,
+      record: new MessageRecord(database, { namespace, timezone }),
+    })
+    UsageTracker.#configured = { tollgate, database, days, now }
+  }
+
+  /** The engine that decides: for its events, and to erase a user, who is its subject `chat:<userId>`. */
+  static get tollgate(): Tollgate {
+    return UsageTracker.#get().tollgate
+  }
+
+  /** Creates the tables that are missing. Every process may call it at every start; whoever does not, has it done with the first call. */
+  static async initializeDatabase(): Promise<void> {
+    await UsageTracker.#ready()
+  }
+
+  /** Whether the user may send one more message now. Counts nothing. */
+  static async checkUsage(userId: string, model: string): Promise<MessageCheck> {
+    return checkOf(await (await UsageTracker.#ready()).tollgate.check(requestOf(userId, model)))
+  }
+
+  /**
+   * Decides and counts a message in one step. The same `messageId`, unique over all users, counts once: for 24 h, and over
+   * restarts where `TOLLGATE_SECRET` (or `secret`) stays the same.
+   */
+  static async recordMessage(userId: string, model: string, messageId?: string): Promise<MessageCheck> {
+    const { tollgate } = await UsageTracker.#ready()
+    const request = requestOf(userId, model)
+    return checkOf(await tollgate.consume({ ...request, ...(messageId !== undefined && { idempotencyKey: messageId }) }))
+  }
+
+  /**
+   * Holds a message until its answer is there: then `decision.reservation.commit()`, which counts it, or `release()`
+   * when it failed. So messages sent at once cannot pass the limit together.
+   */
+  static async reserveMessage(userId: string, model: string): Promise<Decision> {
+    return (await UsageTracker.#ready()).tollgate.reserve(requestOf(userId, model))
+  }
+
+  /** Empties the user's counters. The log of messages stays. */
+  static async resetUsage(userId: string): Promise<void> {
+    const { tollgate } = await UsageTracker.#ready()
+    assertText(userId, 'userId')
+    await tollgate.reset(subjectOf(userId))
+    await tollgate.flush()
+  }
+
+  static async getUsage(userId: string): Promise<ChatUsage> {
+    const { tollgate, database, now } = await UsageTracker.#ready()
+    assertText(userId, 'userId')
+    const at = now()
+    const month = monthOf(at)
+    const subject = subjectOf(userId)
+    const [{ limits }, canSendMessage, canSendPremiumMessage, resetAt] = await Promise.all([
+      tollgate.usage(subject),
+      UsageTracker.checkUsage(userId, ANONYMOUS_MODELS[0]),
+      UsageTracker.checkUsage(userId, PREMIUM_MODELS[0]),
+      lastResetOf(database, userOf(subject), month),
+    ])
+    const used = (name: string) => limits.find(({ limit }) => limit === name)?.used ?? 0
+    return {
+      userId,
+      totalMessages: used('monthlyMessages'),
+      premiumMessages: used('premiumMessages'),
+      lastReset: Math.max(Date.parse(`${month}-01T00:00:00Z`), resetAt),
+      canSendMessage: canSendMessage.allowed,
+      canSendPremiumMessage: canSendPremiumMessage.allowed,
+    }
+  }
+
+  /** The last `days` days with today, 1 … 366, the oldest first. Days without messages are there too. */
+  static async getUsageAnalytics(days: number): Promise<UsageOfDay[]> {
+    const { tollgate, database, days: named, now } = await UsageTracker.#ready()
+    assertInteger(days, 'days', 1, MAX_DAYS)
+    const today = Date.parse(named.of(now()))
+    const dates = Array.from({ length: days }, (_, i) => new Date(today - (days - 1 - i) * DAY_MS).toISOString().slice(0, 10))
+    await tollgate.flush()
+    const found = new Map((await messagesByDay(database, dates[0]!)).map(({ day, ...sums }) => [day, sums]))
+    return dates.map((date) => ({ date, messages: 0, premiumMessages: 0, activeUsers: 0, ...found.get(date) }))
+  }
+
+  /** Writes what is still to be written. `configure` starts anew. */
+  static async close(): Promise<void> {
+    const { tollgate } = UsageTracker.#get()
+    UsageTracker.#configured = undefined
+    await tollgate.close()
+  }
+
+  static async #ready(): Promise<Configured> {
+    const configured = UsageTracker.#get()
+    configured.isReady ??= initialize(configured.database).catch((error: unknown) => {
+      // Whoever asks next tries again.
+      configured.isReady = undefined
+      throw error
+    })
+    await configured.isReady
+    return configured
+  }
+
+  static #get(): Configured {
+    if (UsageTracker.#configured) return UsageTracker.#configured
+    throw invalidDefinition('UsageTracker', 'is not configured; call UsageTracker.configure({ database }) when the application starts')
+  }
+}
+
+async function initialize(database: Database): Promise<void> {
+  await migrate(database)
+  await createTables(database)
+}
+
+function requestOf(userId: string, model: string) {
+  assertText(userId, 'userId')
+  assertText(model, 'model')
+  return { subject: subjectOf(userId), operation: 'message', dimensions: { model } }
+}
+
+function checkOf({ allowed, violations }: Decision): MessageCheck {
+  return allowed ? { allowed } : { allowed, error: violations[0]!.message }
+}
