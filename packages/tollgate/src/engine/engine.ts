@@ -368,7 +368,8 @@ export class Engine {
   async restore(subject: string, signal?: AbortSignal): Promise<void> {
     this.#ledgerGuard.assertRoom()
     const lost = await this.#ledgerGuard.within(this.record!.lost(subject), signal)
-    for (let attempt = 0; lost && attempt < MAX_COMPILATIONS; attempt++) {
+    if (!lost) return
+    for (let attempt = 0; attempt < MAX_COMPILATIONS; attempt++) {
       // A store may first have to forget an anchor that it believed to know.
       const { stale } = await this.askStore((store) => store.decide(lost), signal)
       if (!stale) return

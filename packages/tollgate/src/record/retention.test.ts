@@ -41,7 +41,7 @@ describe.each(DIALECTS)('old records in %s', (dialect) => {
     await new SqlRecord(database).write(eventsOf(100, 6))
     const now = LAST_DAY + DAY_MS - 1
     const summed = await count('usage_summary')
-    // Ten days' events are over 90 days old; no sum of a subject is 400 days old.
+    // Ten days' events are over 90 days old; no sum of a subject is 430 days old.
     expect(await forgetRecorded(database, {}, now, 35)).toBe(35)
     expect(await forgetRecorded(database, {}, now, 35)).toBe(25)
     expect(await forgetRecorded(database, {}, now, 35)).toBe(0)

@@ -5,7 +5,7 @@ import { type TableOptions, tableNames } from '../stores/sql/tables.ts'
 export interface Retention {
   /** Days that single events are kept. Default 90. */
   readonly eventDays?: number
-  /** Days that sums of single subjects are kept, in whole months. Default 400. Sums over all subjects stay. */
+  /** Days that sums of single subjects are kept, in whole months. Default 430: analytics look 400 days back. Sums over all subjects stay. */
   readonly subjectDays?: number
 }
 
@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000
 const MONTH = 'YYYY-MM'.length
 
 /** Deletes what is older than that, of all namespaces: at most `limit` rows of each table. Returns how many there were. */
-export async function forgetRecorded(database: Database, { eventDays = 90, subjectDays = 400 }: Retention, now: number, limit: number, tables: TableOptions = {}): Promise<number> {
+export async function forgetRecorded(database: Database, { eventDays = 90, subjectDays = 430 }: Retention, now: number, limit: number, tables: TableOptions = {}): Promise<number> {
   const sql = statementsFor(database.dialect, tables)
   const subjectsBefore = now - subjectDays * DAY_MS
   const month = new Date(subjectsBefore).toISOString().slice(0, MONTH)

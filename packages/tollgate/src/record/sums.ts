@@ -7,7 +7,7 @@ export interface Sums {
   readonly totals: { subject_id: number; cell: string; partition: string; start_at: number; end_at: number; plan: string; lim: string; max: number | null; used: number }[]
   readonly daily: { subject_id: number; day: string; plan: string; lim: string; operation: string; model: string; meter: string; amount: number }[]
   readonly summary: { namespace: string; day: string; plan: string; lim: string; operation: string; model: string; meter: string; amount: number }[]
-  readonly denials: { subject_id: number; day: string; plan: string; lim: string; kind: string; code: string; operation: string; mode: string; amount: number; first_at: number; last_at: number }[]
+  readonly denials: { namespace: string; subject_id: number; day: string; plan: string; lim: string; kind: string; code: string; operation: string; mode: string; amount: number; first_at: number; last_at: number }[]
   readonly denialSummary: { namespace: string; day: string; plan: string; lim: string; kind: string; code: string; operation: string; mode: string; amount: number }[]
   readonly active: { namespace: string; span: string; plan: string; subject_id: number }[]
   readonly changes: { id: string; namespace: string; at: number; subject_id: number; from_plan: string; to_plan: string }[]
@@ -56,7 +56,7 @@ export function sumsOf(events: readonly UsageEvent[], namespace: string, idOf: (
     const { operation } = columnsOf(event)
     for (const { limit: lim, kind, code } of [{ limit: '', kind: '', code: '' }, ...violations]) {
       const key = { day, plan, lim, kind, code, operation, mode }
-      const own = denials.at([subject_id, ...Object.values(key)], () => ({ subject_id, ...key, amount: 0, first_at: at, last_at: at }))
+      const own = denials.at([subject_id, ...Object.values(key)], () => ({ namespace, subject_id, ...key, amount: 0, first_at: at, last_at: at }))
       own.amount += count
       own.first_at = Math.min(own.first_at, at)
       own.last_at = Math.max(own.last_at, at)

@@ -131,7 +131,7 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
     addTotals: insert('usage_totals', TOTAL, '(subject_id, cell, partition, start_at) DO UPDATE SET used = t.used + excluded.used, end_at = excluded.end_at, plan = excluded.plan, max = excluded.max'),
     addDaily: insert('usage_daily', { subject_id: 'bigint', ...USE }, added(`subject_id, ${useKey}`)),
     addSummary: insert('usage_summary', { namespace: 'text', ...USE }, added(`namespace, ${useKey}`)),
-    addDenials: insert('denial_daily', { subject_id: 'bigint', ...DENIAL, first_at: 'bigint', last_at: 'bigint' }, added(`subject_id, ${denialKey}`, `, first_at = ${least}(t.first_at, excluded.first_at), last_at = ${greatest}(t.last_at, excluded.last_at)`)),
+    addDenials: insert('denial_daily', { namespace: 'text', subject_id: 'bigint', ...DENIAL, first_at: 'bigint', last_at: 'bigint' }, added(`subject_id, ${denialKey}`, `, first_at = ${least}(t.first_at, excluded.first_at), last_at = ${greatest}(t.last_at, excluded.last_at)`)),
     addDenialSummary: insert('denial_summary', { namespace: 'text', ...DENIAL }, added(`namespace, ${denialKey}`)),
     addActive: `${insert('usage_active', ACTIVE, '(namespace, span, plan, subject_id) DO NOTHING')} RETURNING namespace, span, plan`,
     addActiveSummary: insert('active_summary', { namespace: 'text', span: 'text', plan: 'text', amount: 'bigint' }, added('namespace, span, plan')),

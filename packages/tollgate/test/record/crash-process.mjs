@@ -44,7 +44,7 @@ process.send('done')
 process.disconnect()
 
 async function work(subject) {
-  for (let i = 0; i < steps || !isLast; i++) {
+  for (let left = isLast ? steps : Infinity; left > 0; left--) {
     const tokens = 1 + Math.floor(Math.random() * 9)
     say({ asked: subject, tokens })
     if (Math.random() < 0.5) await tollgate.consume({ subject, amounts: { tokens } })

@@ -27,9 +27,8 @@ export function statementsFor(dialect: Dialect, options: TableOptions) {
   const subject = (row: string): string => `(SELECT s.subject FROM ${subjects} s WHERE s.id = ${row}.subject_id) AS subject`
   const onDay = isPostgres ? (day: string, days: string) => `to_char(${day}::date + ${days}::integer, 'YYYY-MM-DD')` : (day: string, days: string) => `date(${day}, ${days} || ' days')`
 
-  // Grouped before it is asked whose they are: once for each subject.
   const denied = (isCounted: string): string =>
-    `FROM (SELECT d.subject_id, d.plan, d.mode, sum(d.amount) AS requests, max(d.last_at) AS last_at, max(d.day) AS last_day FROM ${name('denial_daily')} d WHERE d.day BETWEEN $2 AND $3 AND d.lim = '' AND ${isCounted} GROUP BY d.subject_id, d.plan, d.mode) AS r WHERE ${own('r')}`
+    `FROM (SELECT d.subject_id, d.plan, d.mode, sum(d.amount) AS requests, max(d.last_at) AS last_at, max(d.day) AS last_day FROM ${name('denial_daily')} d WHERE d.namespace = $1 AND d.day BETWEEN $2 AND $3 AND d.lim = '' AND ${isCounted} GROUP BY d.subject_id, d.plan, d.mode) AS r WHERE true`
   const isMode = (parameter: string): string => `(${parameter}${int} = 1 OR mode = 'enforce')`
   const ofLimit = (parameter: string): string => `(${parameter}${text} = '' OR t.lim = ${parameter})`
   const counts = 'count(DISTINCT t.subject_id) AS subjects, count(DISTINCT CASE WHEN t.used > t.max THEN t.subject_id END) AS "over"'

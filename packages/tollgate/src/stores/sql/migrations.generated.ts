@@ -157,7 +157,7 @@ ALTER TABLE {{accounts}} SET (fillfactor = 70);
     {
       version: 6,
       name: '0006_record',
-      checksum: 'f96a2a8a8766c5765b6edb159ab51a09f3d58911fb3452b01f69627b393e8e45',
+      checksum: '85a8b250c595118a364bf7a43a1cc7b0f0937d0867a3d87684f4516150f148dd',
       sql: `-- The record: what was used, kept and counted. Personal are {{usage_subjects}}.subject and {{usage_events}} alone: erasing a subject
 -- empties the one and deletes the other, and sums stay, of nobody.
 CREATE TABLE {{usage_subjects}} (
@@ -238,6 +238,7 @@ CREATE TABLE {{usage_summary}} (
 -- Denials of each subject: one row for the request (lim ''), and one for each limit that it violated. mode: 'enforce', or
 -- 'shadow' where it went ahead.
 CREATE TABLE {{denial_daily}} (
+  namespace text COLLATE "C" NOT NULL,
   subject_id bigint NOT NULL,
   day text COLLATE "C" NOT NULL,
   plan text COLLATE "C" NOT NULL,
@@ -252,6 +253,8 @@ CREATE TABLE {{denial_daily}} (
   PRIMARY KEY (subject_id, day, plan, lim, kind, code, operation, mode)
 );
 CREATE INDEX {{index:denial_daily_day}} ON {{denial_daily}} (day);
+-- All that is asked of who was denied, without the rows.
+CREATE INDEX {{index:denial_daily_denied}} ON {{denial_daily}} (namespace, day, mode, subject_id, plan, amount, first_at, last_at) WHERE lim = '';
 
 -- The same over all subjects of a namespace.
 CREATE TABLE {{denial_summary}} (
@@ -446,7 +449,7 @@ CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
     {
       version: 6,
       name: '0006_record',
-      checksum: 'addd00d306ea3a50e2ec983b1956f0eb51a981245973ca2f5b37fe5375dc12ea',
+      checksum: '452b38b3b18808aef77ff96affdb8a2bfa8149551f3a894323427a8c7fbe9480',
       sql: `-- The record: what was used, kept and counted. Personal are {{usage_subjects}}.subject and {{usage_events}} alone: erasing a subject
 -- empties the one and deletes the other, and sums stay, of nobody.
 CREATE TABLE {{usage_subjects}} (
@@ -527,6 +530,7 @@ CREATE TABLE {{usage_summary}} (
 -- Denials of each subject: one row for the request (lim ''), and one for each limit that it violated. mode: 'enforce', or
 -- 'shadow' where it went ahead.
 CREATE TABLE {{denial_daily}} (
+  namespace TEXT NOT NULL,
   subject_id INTEGER NOT NULL,
   day TEXT NOT NULL,
   plan TEXT NOT NULL,
@@ -541,6 +545,8 @@ CREATE TABLE {{denial_daily}} (
   PRIMARY KEY (subject_id, day, plan, lim, kind, code, operation, mode)
 );
 CREATE INDEX {{index:denial_daily_day}} ON {{denial_daily}} (day);
+-- All that is asked of who was denied, without the rows.
+CREATE INDEX {{index:denial_daily_denied}} ON {{denial_daily}} (namespace, day, mode, subject_id, plan, amount, first_at, last_at) WHERE lim = '';
 
 -- The same over all subjects of a namespace.
 CREATE TABLE {{denial_summary}} (

@@ -78,6 +78,7 @@ CREATE TABLE {{usage_summary}} (
 -- Denials of each subject: one row for the request (lim ''), and one for each limit that it violated. mode: 'enforce', or
 -- 'shadow' where it went ahead.
 CREATE TABLE {{denial_daily}} (
+  namespace TEXT NOT NULL,
   subject_id INTEGER NOT NULL,
   day TEXT NOT NULL,
   plan TEXT NOT NULL,
@@ -92,6 +93,8 @@ CREATE TABLE {{denial_daily}} (
   PRIMARY KEY (subject_id, day, plan, lim, kind, code, operation, mode)
 );
 CREATE INDEX {{index:denial_daily_day}} ON {{denial_daily}} (day);
+-- All that is asked of who was denied, without the rows.
+CREATE INDEX {{index:denial_daily_denied}} ON {{denial_daily}} (namespace, day, mode, subject_id, plan, amount, first_at, last_at) WHERE lim = '';
 
 -- The same over all subjects of a namespace.
 CREATE TABLE {{denial_summary}} (
