@@ -11,6 +11,8 @@ export const MAX_BATCH = 256
 /** Events that wait for a database that does not answer: about 20 MB. More are lost, and counted. */
 const MAX_WAITING = 20_000
 const LONGEST_WAIT_MS = 5000
+/** Of events that are lost because too many wait, each so many is told of. */
+const TELL_EVERY = 1000
 /** Denials of one subject in a second that are recorded one by one. */
 const DENIALS_PER_SECOND = 10
 
@@ -55,7 +57,7 @@ export class Recorder {
   add(event: NewEvent): void {
     if (event.kind === 'denial' && this.#denials.isOneOfMany(event)) return
     if (this.#waiting.length >= MAX_WAITING) {
-      this.#lost++
+      if (this.#lost++ % TELL_EVERY === 0) this.#tell(new TollgateError('OVERLOADED', `${MAX_WAITING} events wait to be recorded; the database is too slow, or away`))
       return
     }
     this.#came++

@@ -5,7 +5,7 @@ import type { UsageEvent } from './event.ts'
 export interface Sums {
   readonly resets: { subject_id: number; at: number; cells: readonly string[] | null }[]
   readonly totals: { subject_id: number; cell: string; partition: string; start_at: number; end_at: number; plan: string; lim: string; max: number | null; used: number }[]
-  readonly daily: { subject_id: number; day: string; plan: string; lim: string; operation: string; model: string; meter: string; amount: number }[]
+  readonly daily: { subject_id: number; day: string; plan: string; operation: string; model: string; meter: string; amount: number }[]
   readonly summary: { namespace: string; day: string; plan: string; lim: string; operation: string; model: string; meter: string; amount: number }[]
   readonly denials: { namespace: string; subject_id: number; day: string; plan: string; lim: string; kind: string; code: string; operation: string; mode: string; amount: number; first_at: number; last_at: number }[]
   readonly denialSummary: { namespace: string; day: string; plan: string; lim: string; kind: string; code: string; operation: string; mode: string; amount: number }[]
@@ -32,9 +32,9 @@ export function sumsOf(events: readonly UsageEvent[], namespace: string, idOf: (
     const { operation, model } = columnsOf(event)
     const add = (lim: string, meter: string, amount: number): void => {
       if (amount === 0) return
-      const key = { day, plan, lim, operation, model, meter }
-      daily.at([subject_id, day, plan, lim, operation, model, meter], () => ({ subject_id, ...key, amount: 0 })).amount += amount
-      if (!isShared) summary.at([day, plan, lim, operation, model, meter], () => ({ namespace, ...key, amount: 0 })).amount += amount
+      const key = { day, plan, operation, model, meter }
+      if (lim === '') daily.at([subject_id, ...Object.values(key)], () => ({ subject_id, ...key, amount: 0 })).amount += amount
+      if (!isShared) summary.at([lim, ...Object.values(key)], () => ({ namespace, ...key, lim, amount: 0 })).amount += amount
     }
     add('', 'requests', count)
     for (const [meter, amount] of Object.entries(amounts)) if (meter !== 'requests') add('', meter, amount)

@@ -104,7 +104,7 @@ function countsOf(rows: readonly Row[]): object[] {
 const SUBJECT = { namespace: 'text', subject: 'text', anchor_at: 'bigint', last_plan: 'text', seq: 'bigint' } as const
 const EVENT = { id: 'text', namespace: 'text', at: 'bigint', subject_id: 'bigint', seq: 'bigint', kind: 'text', plan: 'text', operation: 'text', model: 'text', count: 'bigint', body: 'text' } as const
 const TOTAL = { subject_id: 'bigint', cell: 'text', partition: 'text', start_at: 'bigint', end_at: 'bigint', plan: 'text', lim: 'text', max: 'bigint', used: 'bigint' } as const
-const USE = { day: 'text', plan: 'text', lim: 'text', operation: 'text', model: 'text', meter: 'text', amount: 'bigint' } as const
+const USE = { day: 'text', plan: 'text', operation: 'text', model: 'text', meter: 'text', amount: 'bigint' } as const
 const DENIAL = { day: 'text', plan: 'text', lim: 'text', kind: 'text', code: 'text', operation: 'text', mode: 'text', amount: 'bigint' } as const
 const ACTIVE = { namespace: 'text', span: 'text', plan: 'text', subject_id: 'bigint' } as const
 const CHANGE = { id: 'text', namespace: 'text', at: 'bigint', subject_id: 'bigint', from_plan: 'text', to_plan: 'text' } as const
@@ -119,7 +119,6 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
     return `INSERT INTO ${name(table)} AS t (${names}) SELECT ${names} FROM ${recordset(dialect, '$1', columns)} WHERE true ON CONFLICT ${conflict}`
   }
   const added = (key: string, more = ''): string => `(${key}) DO UPDATE SET amount = t.amount + excluded.amount${more}`
-  const useKey = 'day, plan, lim, operation, model, meter'
   const denialKey = 'day, plan, lim, kind, code, operation, mode'
   const [least, greatest] = dialect === 'postgres' ? ['least', 'greatest'] : ['min', 'max']
   const isLive = 'subject_id = $1 AND start_at <= $2 AND end_at > $2'
@@ -129,8 +128,8 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
     resetAll: `DELETE FROM ${totals} WHERE ${isLive}`,
     resetCell: `DELETE FROM ${totals} WHERE ${isLive} AND cell = $3`,
     addTotals: insert('usage_totals', TOTAL, '(subject_id, cell, partition, start_at) DO UPDATE SET used = t.used + excluded.used, end_at = excluded.end_at, plan = excluded.plan, max = excluded.max'),
-    addDaily: insert('usage_daily', { subject_id: 'bigint', ...USE }, added(`subject_id, ${useKey}`)),
-    addSummary: insert('usage_summary', { namespace: 'text', ...USE }, added(`namespace, ${useKey}`)),
+    addDaily: insert('usage_daily', { subject_id: 'bigint', ...USE }, added('subject_id, day, plan, operation, model, meter')),
+    addSummary: insert('usage_summary', { namespace: 'text', lim: 'text', ...USE }, added('namespace, day, plan, lim, operation, model, meter')),
     addDenials: insert('denial_daily', { namespace: 'text', subject_id: 'bigint', ...DENIAL, first_at: 'bigint', last_at: 'bigint' }, added(`subject_id, ${denialKey}`, `, first_at = ${least}(t.first_at, excluded.first_at), last_at = ${greatest}(t.last_at, excluded.last_at)`)),
     addDenialSummary: insert('denial_summary', { namespace: 'text', ...DENIAL }, added(`namespace, ${denialKey}`)),
     addActive: `${insert('usage_active', ACTIVE, '(namespace, span, plan, subject_id) DO NOTHING')} RETURNING namespace, span, plan`,

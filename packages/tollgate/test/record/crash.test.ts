@@ -79,7 +79,7 @@ class Witnessed {
       events.set(subject as string, (events.get(subject as string) ?? 0) + uses[0]!.amount)
     }
     const totals = await sum(`SELECT s.subject, sum(t.used) AS n ${of('usage_totals')} GROUP BY s.subject`)
-    const daily = await sum(`SELECT s.subject, sum(t.amount) AS n ${of('usage_daily')} WHERE t.lim = 'monthly' GROUP BY s.subject`)
+    const daily = await sum(`SELECT s.subject, sum(t.amount) AS n ${of('usage_daily')} WHERE t.meter = 'tokens' GROUP BY s.subject`)
     const [row] = await database.query(`SELECT sum(amount) AS n FROM ${table('usage_summary')} WHERE lim = 'monthly'`)
     await database.close()
     return { totals, events, daily, summary: Number(row!['n']) }

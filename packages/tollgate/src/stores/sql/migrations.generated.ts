@@ -157,7 +157,7 @@ ALTER TABLE {{accounts}} SET (fillfactor = 70);
     {
       version: 6,
       name: '0006_record',
-      checksum: '85a8b250c595118a364bf7a43a1cc7b0f0937d0867a3d87684f4516150f148dd',
+      checksum: 'baf59a3ad53e9284ccb18c18685cc3c387ba3e9838458a55ee1ba650d7bbe01b',
       sql: `-- The record: what was used, kept and counted. Personal are {{usage_subjects}}.subject and {{usage_events}} alone: erasing a subject
 -- empties the one and deletes the other, and sums stay, of nobody.
 CREATE TABLE {{usage_subjects}} (
@@ -170,7 +170,7 @@ CREATE TABLE {{usage_subjects}} (
   -- Of its last event.
   seq bigint NOT NULL,
   UNIQUE (namespace, subject)
-);
+) WITH (fillfactor = 70);
 
 -- Counted once by id. Kept for a while, then archived or deleted; sums are not made from it.
 CREATE TABLE {{usage_events}} (
@@ -207,22 +207,21 @@ CREATE TABLE {{usage_totals}} (
 ) WITH (fillfactor = 70);
 CREATE INDEX {{index:usage_totals_end}} ON {{usage_totals}} (end_at);
 
--- Days (YYYY-MM-DD, of the record's zone) of each subject. lim is '' for the request itself, of which meter 'requests' counts
--- them, and each other meter what was used; else it is a limit, and amount is what was counted in it.
+-- Days (YYYY-MM-DD, of the record's zone) of each subject: of meter 'requests' how many there were, of each other meter
+-- what was used. What was counted in a limit is in usage_totals.
 CREATE TABLE {{usage_daily}} (
   subject_id bigint NOT NULL,
   day text COLLATE "C" NOT NULL,
   plan text COLLATE "C" NOT NULL,
-  lim text COLLATE "C" NOT NULL,
   operation text COLLATE "C" NOT NULL,
   model text COLLATE "C" NOT NULL,
   meter text COLLATE "C" NOT NULL,
   amount bigint NOT NULL,
-  PRIMARY KEY (subject_id, day, plan, lim, operation, model, meter)
+  PRIMARY KEY (subject_id, day, plan, operation, model, meter)
 ) WITH (fillfactor = 70);
 CREATE INDEX {{index:usage_daily_day}} ON {{usage_daily}} (day);
 
--- The same over all subjects of a namespace.
+-- The same over all subjects of a namespace. lim is '' for that; else it is a limit, and amount is what was counted in it.
 CREATE TABLE {{usage_summary}} (
   namespace text COLLATE "C" NOT NULL,
   day text COLLATE "C" NOT NULL,
@@ -449,7 +448,7 @@ CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
     {
       version: 6,
       name: '0006_record',
-      checksum: '452b38b3b18808aef77ff96affdb8a2bfa8149551f3a894323427a8c7fbe9480',
+      checksum: '7f787ede377ec83c1251104274938635726bd2ed5de247856b837498b3c9cb10',
       sql: `-- The record: what was used, kept and counted. Personal are {{usage_subjects}}.subject and {{usage_events}} alone: erasing a subject
 -- empties the one and deletes the other, and sums stay, of nobody.
 CREATE TABLE {{usage_subjects}} (
@@ -499,22 +498,21 @@ CREATE TABLE {{usage_totals}} (
 );
 CREATE INDEX {{index:usage_totals_end}} ON {{usage_totals}} (end_at);
 
--- Days (YYYY-MM-DD, of the record's zone) of each subject. lim is '' for the request itself, of which meter 'requests' counts
--- them, and each other meter what was used; else it is a limit, and amount is what was counted in it.
+-- Days (YYYY-MM-DD, of the record's zone) of each subject: of meter 'requests' how many there were, of each other meter
+-- what was used. What was counted in a limit is in usage_totals.
 CREATE TABLE {{usage_daily}} (
   subject_id INTEGER NOT NULL,
   day TEXT NOT NULL,
   plan TEXT NOT NULL,
-  lim TEXT NOT NULL,
   operation TEXT NOT NULL,
   model TEXT NOT NULL,
   meter TEXT NOT NULL,
   amount INTEGER NOT NULL,
-  PRIMARY KEY (subject_id, day, plan, lim, operation, model, meter)
+  PRIMARY KEY (subject_id, day, plan, operation, model, meter)
 );
 CREATE INDEX {{index:usage_daily_day}} ON {{usage_daily}} (day);
 
--- The same over all subjects of a namespace.
+-- The same over all subjects of a namespace. lim is '' for that; else it is a limit, and amount is what was counted in it.
 CREATE TABLE {{usage_summary}} (
   namespace TEXT NOT NULL,
   day TEXT NOT NULL,

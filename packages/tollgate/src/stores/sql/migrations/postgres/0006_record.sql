@@ -10,7 +10,7 @@ CREATE TABLE {{usage_subjects}} (
   -- Of its last event.
   seq bigint NOT NULL,
   UNIQUE (namespace, subject)
-);
+) WITH (fillfactor = 70);
 
 -- Counted once by id. Kept for a while, then archived or deleted; sums are not made from it.
 CREATE TABLE {{usage_events}} (
@@ -47,22 +47,21 @@ CREATE TABLE {{usage_totals}} (
 ) WITH (fillfactor = 70);
 CREATE INDEX {{index:usage_totals_end}} ON {{usage_totals}} (end_at);
 
--- Days (YYYY-MM-DD, of the record's zone) of each subject. lim is '' for the request itself, of which meter 'requests' counts
--- them, and each other meter what was used; else it is a limit, and amount is what was counted in it.
+-- Days (YYYY-MM-DD, of the record's zone) of each subject: of meter 'requests' how many there were, of each other meter
+-- what was used. What was counted in a limit is in usage_totals.
 CREATE TABLE {{usage_daily}} (
   subject_id bigint NOT NULL,
   day text COLLATE "C" NOT NULL,
   plan text COLLATE "C" NOT NULL,
-  lim text COLLATE "C" NOT NULL,
   operation text COLLATE "C" NOT NULL,
   model text COLLATE "C" NOT NULL,
   meter text COLLATE "C" NOT NULL,
   amount bigint NOT NULL,
-  PRIMARY KEY (subject_id, day, plan, lim, operation, model, meter)
+  PRIMARY KEY (subject_id, day, plan, operation, model, meter)
 ) WITH (fillfactor = 70);
 CREATE INDEX {{index:usage_daily_day}} ON {{usage_daily}} (day);
 
--- The same over all subjects of a namespace.
+-- The same over all subjects of a namespace. lim is '' for that; else it is a limit, and amount is what was counted in it.
 CREATE TABLE {{usage_summary}} (
   namespace text COLLATE "C" NOT NULL,
   day text COLLATE "C" NOT NULL,

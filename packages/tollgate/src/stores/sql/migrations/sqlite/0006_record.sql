@@ -47,22 +47,21 @@ CREATE TABLE {{usage_totals}} (
 );
 CREATE INDEX {{index:usage_totals_end}} ON {{usage_totals}} (end_at);
 
--- Days (YYYY-MM-DD, of the record's zone) of each subject. lim is '' for the request itself, of which meter 'requests' counts
--- them, and each other meter what was used; else it is a limit, and amount is what was counted in it.
+-- Days (YYYY-MM-DD, of the record's zone) of each subject: of meter 'requests' how many there were, of each other meter
+-- what was used. What was counted in a limit is in usage_totals.
 CREATE TABLE {{usage_daily}} (
   subject_id INTEGER NOT NULL,
   day TEXT NOT NULL,
   plan TEXT NOT NULL,
-  lim TEXT NOT NULL,
   operation TEXT NOT NULL,
   model TEXT NOT NULL,
   meter TEXT NOT NULL,
   amount INTEGER NOT NULL,
-  PRIMARY KEY (subject_id, day, plan, lim, operation, model, meter)
+  PRIMARY KEY (subject_id, day, plan, operation, model, meter)
 );
 CREATE INDEX {{index:usage_daily_day}} ON {{usage_daily}} (day);
 
--- The same over all subjects of a namespace.
+-- The same over all subjects of a namespace. lim is '' for that; else it is a limit, and amount is what was counted in it.
 CREATE TABLE {{usage_summary}} (
   namespace TEXT NOT NULL,
   day TEXT NOT NULL,
