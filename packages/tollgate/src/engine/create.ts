@@ -54,6 +54,8 @@ export interface CommonOptions {
   storeTimeoutMs?: number
   /** Deadline of a call to the ledger: an integer 1 … 60,000 ms. Default 5000, as a commit waits for a disk. */
   ledgerTimeoutMs?: number
+  /** What a subject that the counters do not know may wait for the record: an integer 1 … 60,000 ms. Default 1000. */
+  recordTimeoutMs?: number
   /** Calls to a remote store under way at a time: an integer 1 … 1,000,000. Default 10,000. */
   maxInFlight?: number
   /** In place of this process's memory: for callers that keep answers themselves. Idempotency keys still charge once. */
@@ -100,6 +102,7 @@ export function createTollgate(unchecked: AnyOptions): Tollgate {
     rollout: options.rollout ? validateRollout(options.rollout) : ENFORCED,
     storeTimeoutMs: options.storeTimeoutMs ?? options.store?.timeoutMs ?? 50,
     ledgerTimeoutMs: options.ledgerTimeoutMs ?? 5000,
+    recordTimeoutMs: options.recordTimeoutMs ?? 1000,
     maxInFlight: options.maxInFlight ?? 10_000,
     receipts: options.receipts ?? new Receipts<Decision>(clock, options.maxReceipts ?? 100_000),
     localShare: options.localShare ?? 1,

@@ -32,7 +32,10 @@ export async function decideWithCredits(engine: Engine, asked: TollgateRequest, 
   const [id, reservation] = idsFor(engine, asked, action)
   const decision = await engine.decideLimits(request, 'reserve', action === 'reserve' ? { reservation, credits: { account, id } } : { reservation })
   if (decision.violations.length > 0) {
-    if (action === 'consume') delete decision.reservation
+    if (action === 'consume') {
+      delete decision.reservation
+      if (decision.allowed) engine.recordUncounted(request, decision)
+    }
     return announced(engine, request, action, decision)
   }
   let answer: LedgerAnswer
@@ -132,6 +135,7 @@ async function deny(engine: Engine, decision: Decision, request: TollgateRequest
   if (action !== 'check') decision.limits = (await engine.decideLimits(request, 'check')).limits
   // Shadow mode lets it pass: there is a reservation to settle, of nothing.
   if (isShadow && action === 'reserve') decision.reservation = await engine.emptyReservation(request, decision.plan)
+  if (isShadow && action === 'consume') engine.recordUncounted(request, decision)
 }
 
 function creditsOf({ balance, available, reserved, spent }: Balance, cost: number, deficit: number): Credits {

@@ -44,6 +44,7 @@ export interface EngineConfig {
   rollout: Rollout
   storeTimeoutMs: number
   ledgerTimeoutMs: number
+  recordTimeoutMs: number
   maxInFlight: number
   receipts: ReceiptStore<Decision>
   localShare: number
@@ -121,6 +122,7 @@ export class Engine {
   rollout: Rollout
   readonly #guard: StoreGuard
   readonly #ledgerGuard: StoreGuard
+  readonly #recordGuard: StoreGuard
   readonly #scratch: Charges = { limits: [], charges: [] }
   /** When subjects were last given something, the latest last. */
   readonly #improvedAt = new Map<string, number>()
@@ -134,6 +136,7 @@ export class Engine {
     this.record = config.record && new Recording(config.record, config.catalog, config.clock, config.keyPrefix, (failure) => this.events.emit('unrecorded', failure))
     this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight)
     this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight)
+    this.#recordGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight)
   }
 
   decide(request: TollgateRequest, action: Action): MaybePromise<Decision> {
@@ -239,7 +242,7 @@ export class Engine {
     this.#isClosed = true
     await Promise.all([this.#guard.idle(), this.#ledgerGuard.idle()])
     // What cannot be written now was told of as `unrecorded`.
-    await this.record?.flush().catch(() => {})
+    if (this.record) await this.#recordGuard.within(this.record.close()).catch(() => {})
     await this.config.store.close()
     await this.config.ledger.close()
   }
@@ -366,17 +369,38 @@ export class Engine {
 
   /** @throws STORE_UNAVAILABLE, OVERLOADED, ABORTED */
   async restore(subject: string, signal?: AbortSignal): Promise<void> {
-    this.#ledgerGuard.assertRoom()
-    const lost = await this.#ledgerGuard.within(this.record!.lost(subject), signal)
-    if (!lost) return
+    // A store may first have to forget an anchor that it believed to know, or be in another period by its own clock.
+    let at: number | undefined
     for (let attempt = 0; attempt < MAX_COMPILATIONS; attempt++) {
-      // A store may first have to forget an anchor that it believed to know.
-      const { stale } = await this.askStore((store) => store.decide(lost), signal)
-      if (!stale) return
+      const lost = await this.#lost(subject, at, signal)
+      if (!lost) return
+      const outcome = await this.askStore((store) => store.decide(lost), signal)
+      if (!outcome.stale) return
+      at = outcome.at
+    }
+    throw new TollgateError('OVERLOADED', 'what is on record of the subject could not be brought back: the clocks of this process and its store are too far apart', { retryAfterMs: 1000 })
+  }
+
+  async #lost(subject: string, at: number | undefined, signal: AbortSignal | undefined): Promise<DecideCommand | undefined> {
+    this.#recordGuard.assertRoom()
+    try {
+      return await this.#recordGuard.within(this.record!.lost(subject, at), signal)
+    } catch (error) {
+      if (TollgateError.isInstance(error) && error.code === 'ABORTED') throw error
+      this.record!.failed(error)
+      throw new TollgateError('STORE_UNAVAILABLE', `the record is unavailable, and the counters know nothing of the subject: ${(error as Error).message}`, { retryAfterMs: 1000, cause: error })
     }
   }
 
-  /** So that whoever looks sees what a lost store has forgotten. */
+  /** The same for whoever only looks: without the record, what the counters know is the answer. */
+  async restoreToLook(subject: string): Promise<void> {
+    try {
+      await this.restoreIfUnknown(subject)
+    } catch (error) {
+      if (!isUnavailable(error)) throw error
+    }
+  }
+
   async restoreIfUnknown(subject: string): Promise<void> {
     if (this.record && (await this.askStore((store) => store.lastPlan(this.keyOf(subject)))) === undefined) await this.restore(subject)
   }
@@ -402,6 +426,7 @@ export class Engine {
     const { admitted, at } = outcome
     const decision = decisionOf(program, request, mode, charges, outcome, facts.overrides, this.config)
     decision.degraded = isDegraded || outcome.uncounted === true
+    if (inquiry.isKnown && admitted && command.action !== 'check') this.record?.nowKnown(request.subject)
     const warnings = admitted && command.action !== 'check' ? this.#warnings(decision, charges) : []
     const isShared = inquiry.part?.isShared === true
     if (command.reservation && admitted) {
@@ -454,6 +479,11 @@ export class Engine {
     return { ...decision, reservation: new OpenReservation(this.#settler, reservation.id, command.now + reservation.ttlMs) }
   }
 
+  /** A request that went ahead although it would have been denied: nothing was counted of it. */
+  recordUncounted(request: TollgateRequest, decision: Decision): void {
+    this.record?.consumed(request, this.config.catalog.find(decision.plan), decision, undefined, false)
+  }
+
   /** A reservation that holds nothing, for a request that passes although it would have been denied. */
   async emptyReservation(request: TollgateRequest, plan: string): Promise<OpenReservation> {
     const inquiry = { request, program: this.config.catalog.find(plan), mode: 'shadow', action: 'reserve', part: { linked: [] } } as const
@@ -487,14 +517,16 @@ export class Engine {
     const isLocal = id.startsWith(LOCAL_ID)
     const store = isLocal ? this.#localStore() : this.config.store
     if (!isLocal) this.#guard.assertRoom()
-    const command: SettleCommand = { id, action, now: this.config.clock.now(), keyPrefix: this.config.keyPrefix, ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }), ...(onlyOpen && { onlyOpen }) }
+    const command: SettleCommand = { id, action, now: this.config.clock.now(), keyPrefix: this.config.keyPrefix, ...(this.record && !isLocal && { isRecorded: true }), ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }), ...(onlyOpen && { onlyOpen }) }
     const answer = store.settle(command)
-    if (isPromise(answer)) return this.#settleStubbornly(action, answer, () => store.settle(command), signal).then((outcome) => this.#recordSettled(outcome, action, amounts))
-    return this.#recordSettled(answer, action, amounts)
+    if (isPromise(answer)) return this.#settleStubbornly(action, answer, () => store.settle(command), signal).then((outcome) => this.#recordSettled(outcome, action))
+    return this.#recordSettled(answer, action)
   }
 
-  #recordSettled(outcome: SettleOutcome, action: SettleCommand['action'], amounts: Readonly<Record<string, number>> | undefined): SettleOutcome {
-    if (outcome.result === 'settled') this.record?.settled(outcome.reservation, action, amounts)
+  #recordSettled(outcome: SettleOutcome, action: SettleCommand['action']): SettleOutcome {
+    if (outcome.result === 'settled') this.record?.settled(outcome.reservation, action)
+    // Whoever settled it may not have heard of that, and told nobody.
+    else if (outcome.result === 'settled-before' && outcome.reservation.status === 'committed' && outcome.reservation.charges.length > 0) this.record?.settled(outcome.reservation, 'commit')
     return outcome
   }
 

@@ -63,6 +63,7 @@ const options = objectOf<AnyOptions>('the options', {
   rollout: optional((value, field) => (readObject(value, field) ?? refuse(value, field, 'a rollout', 'use an object with mode and percent')) as unknown as NonNullable<AnyOptions['rollout']>),
   storeTimeoutMs: optional(integer(1, 60_000)),
   ledgerTimeoutMs: optional(integer(1, 60_000)),
+  recordTimeoutMs: optional(integer(1, 60_000)),
   maxInFlight: optional(integer(1, 1_000_000)),
   maxReceipts: optional(integer(1, 10_000_000)),
   localShare: optional(share),

@@ -4,7 +4,7 @@ import type { Charges } from '../compile/charges.ts'
 import type { LimitProgram, Program } from '../compile/program.ts'
 import { MAX_AMOUNT } from '../compile/request.ts'
 import { anchorCharge, CellKind, type Charge, newCharge } from '../decide/charge.ts'
-import type { QuotaUse, UsageEvent } from '../record/event.ts'
+import { type QuotaUse, settlementId, type UsageEvent } from '../record/event.ts'
 import { type NewEvent, Recorder, type Unrecorded } from '../record/recorder.ts'
 import type { RecordedSubject, RecordStore } from '../record/store.ts'
 import type { DecideCommand, SettleCommand, StoredReservation } from '../stores/store.ts'
@@ -14,6 +14,8 @@ import type { Decision, TollgateRequest } from './types.ts'
 /** Of subjects that the record does not know either: so long it is not asked about them again. */
 const ABSENT_MS = 1000
 const MAX_ABSENT = 10_000
+/** After a failure of the record: so long it is not asked at all. */
+const FAILED_MS = 1000
 /** Reservations whose expiry is watched, and how often. */
 const MAX_WATCHED = 100_000
 const WATCH_EVERY_MS = 1000
@@ -36,6 +38,8 @@ export class Recording {
   readonly #loading = new Map<string, Promise<DecideCommand | undefined>>()
   readonly #open = new Map<string, { readonly event: NewEvent; expiresAt: number }>()
   #isWatching = false
+  #failedAt = -Infinity
+  #failure: unknown
 
   constructor(store: RecordStore, catalog: Catalog, clock: Clock, keyPrefix: string, onFailure: (failure: Unrecorded) => void) {
     this.#store = store
@@ -57,21 +61,20 @@ export class Recording {
     this.#watch(id, event, expiresAt)
   }
 
-  /** What was given to `settle` beside the reservation that it left. */
-  settled({ id, subject, memo, charges, settledAt, expiresAt }: StoredReservation, action: SettleCommand['action'], given: Readonly<Record<string, number>> = {}): void {
+  /** Told again, it counts once: by the id that the reservation gives it. */
+  settled({ id, subject, memo, charges, settledAt, expiresAt }: StoredReservation, action: SettleCommand['action']): void {
     if (action === 'extend') {
       const open = this.#open.get(id)
       if (open) open.expiresAt = expiresAt
       return
     }
     this.#open.delete(id)
-    const isCommit = action === 'commit'
+    const kind = action === 'commit' ? 'commit' : 'release'
     const { plan, amounts, operation, dimensions, mode = 'enforce', isShared } = memo
     const program = this.#catalog.lookup(plan)
     this.#recorder.add({
-      kind: isCommit ? 'commit' : 'release', at: settledAt!, subject: subject.slice(this.#keyPrefix.length), reservation: id, plan, planVersion: program ? this.#versionOf(program) : '', amounts, mode,
-      uses: isCommit ? charges.flatMap((c) => this.#useOf(c, given[c.meter])) : NO_USES,
-      operation, dimensions, isShared, id: '', count: 1,
+      id: settlementId(id, kind), kind, at: settledAt!, subject: subject.slice(this.#keyPrefix.length), reservation: id, plan, planVersion: program ? this.#versionOf(program) : '', amounts, mode,
+      uses: kind === 'commit' ? charges.flatMap((c) => this.#useOf(c, amounts[c.meter])) : NO_USES, operation, dimensions, isShared, count: 1,
     })
   }
 
@@ -91,16 +94,34 @@ export class Recording {
   /**
    * What brings the totals of a subject back that the counter store does not know: to be decided there before anything
    * else of it. Callers at one time share the question. `undefined` where nothing is recorded.
+   * @param now the store's time, where that is known
+   * @throws what the record throws; for a second after that at once
    */
-  lost(subject: string): Promise<DecideCommand | undefined> {
+  lost(subject: string, now = this.#clock.now()): Promise<DecideCommand | undefined> {
+    if (performance.now() - this.#failedAt < FAILED_MS) return Promise.reject(this.#failure)
     const absentSince = this.#absent.get(subject)
     if (absentSince !== undefined && performance.now() - absentSince < ABSENT_MS) return NOTHING_LOST
     let loading = this.#loading.get(subject)
-    if (!loading) this.#loading.set(subject, (loading = this.#load(subject).finally(() => this.#loading.delete(subject))))
+    if (!loading) {
+      loading = this.#load(subject, now).finally(() => this.#loading.delete(subject))
+      this.#loading.set(subject, loading)
+    }
     return loading
   }
 
+  /** The counters know the subject from now on: should they lose it, the record has something of it. */
+  nowKnown(subject: string): void {
+    this.#absent.delete(subject)
+  }
+
+  /** The record does not answer: whoever asks next should not wait for it too. */
+  failed(error: unknown): void {
+    this.#failedAt = performance.now()
+    this.#failure = error
+  }
+
   async erase(subject: string): Promise<void> {
+    for (const [id, { event }] of this.#open) if (event.subject === subject) this.#open.delete(id)
     await this.#recorder.flush()
     await this.#store.erase(subject)
   }
@@ -109,10 +130,13 @@ export class Recording {
     return this.#recorder.flush()
   }
 
-  async #load(subject: string): Promise<DecideCommand | undefined> {
+  close(): Promise<void> {
+    return this.#recorder.close()
+  }
+
+  async #load(subject: string, now: number): Promise<DecideCommand | undefined> {
     // What is on its way to the record counts too.
-    await this.#recorder.flush()
-    const now = this.#clock.now()
+    if (this.#recorder.has(subject)) await this.#recorder.flush()
     const recorded = await this.#store.totals(subject, now)
     const command = recorded && this.#restoring(this.#keyPrefix + subject, recorded, now)
     if (!command) {
@@ -182,7 +206,7 @@ export class Recording {
     for (const [id, { event, expiresAt }] of this.#open) {
       if (now < expiresAt) continue
       this.#open.delete(id)
-      this.#recorder.add({ ...event, kind: 'expire', at: expiresAt })
+      this.#recorder.add({ ...event, id: settlementId(id, 'expire'), kind: 'expire', at: expiresAt })
     }
     this.#isWatching = this.#open.size > 0
     if (this.#isWatching) this.#clock.after(WATCH_EVERY_MS, () => this.#look())

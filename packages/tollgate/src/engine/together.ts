@@ -35,6 +35,7 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
     delete merged.reservation
     // Shadow mode lets it pass: there is a reservation to settle, of nothing.
     if (merged.allowed && action === 'reserve') merged.reservation = await engine.emptyReservation(request, merged.plan)
+    if (merged.allowed && action === 'consume') engine.recordUncounted(request, merged)
   } else if (action === 'consume') {
     await engine.settle(reserved.at(-1)!, 'commit')
     // Only capacity is given back later, by this reservation's id.

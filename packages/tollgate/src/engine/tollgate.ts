@@ -70,7 +70,7 @@ export class Tollgate<N extends Names = Names> {
   async usage(subject: string, options?: { plan?: N['plan'] }): Promise<Usage> {
     this.#assertSubject(subject)
     const plan = options?.plan
-    await this.#engine.restoreIfUnknown(subject)
+    await this.#engine.restoreToLook(subject)
     const record = await this.#subjects.get(subject)
     return usageOf(this.#engine, await this.#programFor(subject, plan, record), subject, record)
   }
@@ -78,7 +78,7 @@ export class Tollgate<N extends Names = Names> {
   /** What `check` would decide, rule by rule and with reasons. */
   async explain(request: TollgateRequest<N>): Promise<Explanation> {
     this.#assertSubject(request?.subject)
-    await this.#engine.restoreIfUnknown(request.subject)
+    await this.#engine.restoreToLook(request.subject)
     return explain(this.#engine, request as TollgateRequest, await this.#subjects.get(request.subject))
   }
 
@@ -86,6 +86,7 @@ export class Tollgate<N extends Names = Names> {
   async reset(subject: string, options?: { limit?: N['limit'] }): Promise<Usage> {
     this.#assertSubject(subject)
     const limit = options?.limit
+    await this.#engine.restoreIfUnknown(subject)
     const record = await this.#subjects.get(subject)
     const program = await this.#programFor(subject, undefined, record)
     let cells: string[] | null = null
@@ -94,9 +95,10 @@ export class Tollgate<N extends Names = Names> {
       cells = limits.filter(({ name }) => name === limit).map(({ charge }) => charge.cell)
       if (cells.length === 0) throw new TollgateError('UNKNOWN_LIMIT', `limit: ${show(limit)} is not a limit of the subject's plan; ${suggest(limit, limits.map(({ name }) => name))}`, { field: 'limit' })
     }
-    await this.#engine.restoreIfUnknown(subject)
     await this.#engine.askStore((store) => store.reset(this.#engine.keyOf(subject), cells))
     this.#engine.record?.reset(subject, program, cells)
+    // Else it could come back with a process that is killed now.
+    await this.#engine.record?.flush()
     return usageOf(this.#engine, program, subject, record)
   }
 
@@ -176,6 +178,8 @@ export class Tollgate<N extends Names = Names> {
     await this.#engine.withAccount(subject, (ledger, account) => ledger.erase(account))
     await this.#engine.askStore((store) => store.erase(this.#engine.keyOf(subject)))
     await this.#engine.config.receipts.erase?.(subject)
+    // And of what came meanwhile.
+    await this.#engine.record?.erase(subject)
   }
 
   get rollout(): Rollout {

@@ -16,7 +16,7 @@ export interface UsageEvent {
   readonly anchorAt?: number | undefined
   readonly operation?: string | undefined
   readonly dimensions?: Readonly<Record<string, string>> | undefined
-  /** By meter: what was asked for, or, of a commit, what was used. `credits`: what it cost. */
+  /** By meter: what was asked for, or, of a commit, what was used. */
   readonly amounts: Readonly<Record<string, number>>
   /** Of quotas: what this event adds to their totals. */
   readonly uses: readonly QuotaUse[]
@@ -47,4 +47,9 @@ export interface QuotaUse {
   /** `Infinity` is unlimited. */
   readonly max: number
   readonly amount: number
+}
+
+/** A settlement happens once, whoever tells of it. */
+export function settlementId(reservation: string, action: 'commit' | 'release' | 'expire'): string {
+  return `${reservation}:${action}`
 }

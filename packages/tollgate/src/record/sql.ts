@@ -1,5 +1,7 @@
 import type { Database, Transaction } from '../stores/sql/database.ts'
 import { textKey } from '../stores/sql/counters/keys.ts'
+import type { Answer } from '../stores/answer.ts'
+import { Batches } from '../stores/sql/batches.ts'
 import type { TableOptions } from '../stores/sql/tables.ts'
 import { Days } from './days.ts'
 import type { UsageEvent } from './event.ts'
@@ -25,6 +27,8 @@ export class SqlRecord implements RecordStore {
   readonly #tables: RecordTables
   /** Who is known to be written down as active: most requests are not a subject's first of the day. */
   #active = new Set<string>()
+  /** After a restart many subjects are asked for at once. */
+  readonly #reads: Batches<{ subject: string; now: number }, RecordedSubject | undefined>
 
   /** @throws INVALID_DEFINITION */
   constructor(database: Database, { namespace = 'default', timezone = 'UTC', ...tables }: SqlRecordOptions = {}) {
@@ -32,6 +36,7 @@ export class SqlRecord implements RecordStore {
     this.#namespace = namespace
     this.#days = new Days(timezone)
     this.#tables = new RecordTables(database.dialect, tables)
+    this.#reads = new Batches({ run: (asked) => this.#read(asked), keyOf: ({ subject }) => subject })
   }
 
   async write(events: readonly UsageEvent[]): Promise<void> {
@@ -46,7 +51,9 @@ export class SqlRecord implements RecordStore {
     if (events.length > 0) await this.#write(tx, events)
   }
 
-  async #write(tx: Transaction, events: readonly UsageEvent[]): Promise<Sums['active']> {
+  async #write(tx: Transaction, all: readonly UsageEvent[]): Promise<Sums['active']> {
+    // The first of an id counts, in a batch too.
+    const events = [...new Map(all.toReversed().map((event) => [event.id, event])).values()].toReversed()
     const subjects = await this.#tables.lockSubjects(tx, this.#namespace, events)
     const idOf = (subject: string): number => subjects.get(textKey(subject))!.id
     const isNew = await this.#tables.addEvents(tx, this.#namespace, events, subjects)
@@ -56,8 +63,16 @@ export class SqlRecord implements RecordStore {
     return active
   }
 
-  async totals(subject: string, now: number): Promise<RecordedSubject | undefined> {
-    return this.#tables.totals(this.#database, this.#namespace, textKey(subject), now)
+  totals(subject: string, now: number): Promise<RecordedSubject | undefined> {
+    return this.#reads.submit({ subject: textKey(subject), now })
+  }
+
+  async #read(asked: readonly { subject: string; now: number }[]): Promise<Answer<RecordedSubject | undefined>[]> {
+    const found = await this.#tables.totals(this.#database, this.#namespace, [...new Set(asked.map(({ subject }) => subject))], Math.min(...asked.map(({ now }) => now)))
+    return asked.map(({ subject, now }) => {
+      const recorded = found.get(subject)
+      return { value: recorded && { ...recorded, totals: recorded.totals.filter(({ startAt, endAt }) => startAt <= now && now < endAt) } }
+    })
   }
 
   async erase(subject: string): Promise<void> {

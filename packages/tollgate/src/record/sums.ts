@@ -38,7 +38,8 @@ export function sumsOf(events: readonly UsageEvent[], namespace: string, idOf: (
     }
     add('', 'requests', count)
     for (const [meter, amount] of Object.entries(amounts)) if (meter !== 'requests') add('', meter, amount)
-    for (const use of uses) add(use.limit, '', use.amount)
+    // A limit that no plan has any more is only in the totals.
+    for (const use of uses) if (use.limit !== '') add(use.limit, '', use.amount)
     for (const { cell, partition, startAt, endAt, limit, max, amount } of uses) {
       const total = totals.at([subject_id, cell, partition, startAt], () => ({ subject_id, cell, partition: JSON.stringify(partition), start_at: startAt, end_at: endAt, plan, lim: limit, max: null, used: 0 }))
       total.used += amount

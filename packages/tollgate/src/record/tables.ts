@@ -1,9 +1,9 @@
 import { textKey } from '../stores/sql/counters/keys.ts'
 import type { Database, Dialect, Row, Transaction } from '../stores/sql/database.ts'
-import { type ColumnType, recordset } from '../stores/sql/recordset.ts'
+import { type ColumnType, isOneOf, recordset } from '../stores/sql/recordset.ts'
 import { type TableOptions, tableNames } from '../stores/sql/tables.ts'
-import type { UsageEvent } from './event.ts'
-import type { RecordedSubject } from './store.ts'
+import { settlementId, type UsageEvent } from './event.ts'
+import type { RecordedSubject, RecordedTotal } from './store.ts'
 import { columnsOf, type Sums } from './sums.ts'
 
 /** A subject of events that are written, with the number of its last. */
@@ -29,7 +29,7 @@ export class RecordTables {
       rows.set(subject, row)
       row.seq++
       row.anchor_at = anchorAt ?? row.anchor_at
-      if (kind !== 'denial' && plan !== '') row.last_plan = plan
+      if (kind === 'consume' || kind === 'reserve' || kind === 'commit') row.last_plan = plan
     }
     const sorted = [...rows.values()].toSorted((a, b) => (a.subject < b.subject ? -1 : 1))
     const found = await tx.query(this.#sql.lockSubjects, [JSON.stringify(sorted)])
@@ -40,7 +40,8 @@ export class RecordTables {
   async addEvents(tx: Transaction, namespace: string, events: readonly UsageEvent[], subjects: ReadonlyMap<string, KnownSubject>): Promise<Set<string>> {
     const left = new Map<string, number>()
     for (const { subject } of events) left.set(subject, (left.get(subject) ?? 0) + 1)
-    const rows = events.map((event) => {
+    const isLate = await this.#settledBefore(tx, events)
+    const rows = events.filter(({ id }) => !isLate.has(id)).map((event) => {
       const { id, at, subject, kind, plan, operation: _, count, ...rest } = event
       const { id: subject_id, seq } = subjects.get(textKey(subject))!
       const behind = left.get(subject)! - 1
@@ -49,6 +50,15 @@ export class RecordTables {
     })
     const added = await tx.query(this.#sql.addEvents, [JSON.stringify(rows)])
     return new Set(added.map(({ id }) => id as string))
+  }
+
+  /** Ends of holds that another process has settled: it did not come to that. */
+  async #settledBefore(tx: Transaction, events: readonly UsageEvent[]): Promise<Set<string>> {
+    const ends = events.filter(({ kind }) => kind === 'expire')
+    if (ends.length === 0) return new Set()
+    const settled = await tx.query(this.#sql.known, [ends.flatMap(({ reservation }) => [settlementId(reservation!, 'commit'), settlementId(reservation!, 'release')])])
+    const known = new Set(settled.map(({ id }) => id))
+    return new Set(ends.filter(({ reservation }) => known.has(settlementId(reservation!, 'commit')) || known.has(settlementId(reservation!, 'release'))).map(({ id }) => id))
   }
 
   async addSums(tx: Transaction, { resets, totals, daily, summary, denials, denialSummary, active, changes }: Sums): Promise<void> {
@@ -68,15 +78,20 @@ export class RecordTables {
     add(this.#sql.addActiveSummary, countsOf(isNew))
   }
 
-  async totals(database: Database, namespace: string, subject: string, now: number): Promise<RecordedSubject | undefined> {
-    const [[found], rows] = await Promise.all([database.query(this.#sql.subject, [namespace, subject]), database.query(this.#sql.totals, [namespace, subject, now])])
-    if (!found) return undefined
-    const { anchor_at: anchorAt, last_plan: lastPlan } = found as { anchor_at: number | null; last_plan: string | null }
-    return {
-      ...(anchorAt !== null && { anchorAt }),
-      ...(lastPlan !== null && { lastPlan }),
-      totals: rows.map(({ cell, partition, start_at, end_at, used }) => ({ cell: cell as string, partition: JSON.parse(partition as string) as string, startAt: start_at as number, endAt: end_at as number, used: used as number })),
+  /** By subject; of periods that end after `since`. */
+  async totals(database: Database, namespace: string, subjects: readonly string[], since: number): Promise<Map<string, RecordedSubject>> {
+    const known = await database.query(this.#sql.subjects, [namespace, subjects])
+    const rows = known.length === 0 ? [] : await database.query(this.#sql.totals, [known.map(({ id }) => id as number), since])
+    const totals = new Map<unknown, RecordedTotal[]>(known.map(({ id }) => [id, []]))
+    for (const { subject_id, cell, partition, start_at, end_at, used } of rows) {
+      totals.get(subject_id)!.push({ cell: cell as string, partition: JSON.parse(partition as string) as string, startAt: start_at as number, endAt: end_at as number, used: used as number })
     }
+    return new Map(
+      known.map(({ id, subject, anchor_at: anchorAt, last_plan: lastPlan }) => [
+        subject as string,
+        { ...(anchorAt !== null && { anchorAt: anchorAt as number }), ...(lastPlan !== null && { lastPlan: lastPlan as string }), totals: totals.get(id)! },
+      ]),
+    )
   }
 
   async erase(tx: Transaction, namespace: string, subject: string): Promise<void> {
@@ -124,6 +139,7 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
   const isLive = 'subject_id = $1 AND start_at <= $2 AND end_at > $2'
   return {
     lockSubjects: `${insert('usage_subjects', SUBJECT, '(namespace, subject) DO UPDATE SET anchor_at = coalesce(excluded.anchor_at, t.anchor_at), last_plan = coalesce(excluded.last_plan, t.last_plan), seq = t.seq + excluded.seq')} RETURNING id, subject, seq`,
+    known: `SELECT id FROM ${events} WHERE ${isOneOf(dialect, 'id', '$1', 'text')}`,
     addEvents: `${insert('usage_events', EVENT, '(id) DO NOTHING')} RETURNING id`,
     resetAll: `DELETE FROM ${totals} WHERE ${isLive}`,
     resetCell: `DELETE FROM ${totals} WHERE ${isLive} AND cell = $3`,
@@ -135,8 +151,8 @@ function statementsFor(dialect: Dialect, options: TableOptions) {
     addActive: `${insert('usage_active', ACTIVE, '(namespace, span, plan, subject_id) DO NOTHING')} RETURNING namespace, span, plan`,
     addActiveSummary: insert('active_summary', { namespace: 'text', span: 'text', plan: 'text', amount: 'bigint' }, added('namespace, span, plan')),
     addChanges: insert('plan_changes', CHANGE, '(id) DO NOTHING'),
-    subject: `SELECT anchor_at, last_plan FROM ${subjects} WHERE namespace = $1 AND subject = $2`,
-    totals: `SELECT cell, partition, start_at, end_at, used FROM ${totals} WHERE subject_id = (SELECT id FROM ${subjects} WHERE namespace = $1 AND subject = $2) AND start_at <= $3 AND end_at > $3`,
+    subjects: `SELECT id, subject, anchor_at, last_plan FROM ${subjects} WHERE namespace = $1 AND ${isOneOf(dialect, 'subject', '$2', 'text')}`,
+    totals: `SELECT subject_id, cell, partition, start_at, end_at, used FROM ${totals} WHERE ${isOneOf(dialect, 'subject_id', '$1', 'bigint')} AND end_at > $2`,
     lockSubject: `SELECT id FROM ${subjects} WHERE namespace = $1 AND subject = $2${dialect === 'postgres' ? ' FOR UPDATE' : ''}`,
     eraseEvents: `DELETE FROM ${events} WHERE subject_id = $1`,
     eraseTotals: `DELETE FROM ${totals} WHERE subject_id = $1`,

@@ -81,6 +81,8 @@ export interface SettleCommand {
   onlyOpen?: boolean
   /** `commit`: what was used by meter; what is not named keeps its reserved amount. */
   amounts?: Readonly<Record<string, number>>
+  /** Of a subject that the store knows nothing of, quotas are left alone: they are on record. */
+  isRecorded?: boolean
   /** `extend`: counted from now. */
   ttlMs?: number
 }

@@ -30,6 +30,10 @@ const record = {
   },
 }
 const tollgate = createTollgate({ plans, defaultPlan: 'p', record })
+for (let i = 0; i < subjects; i++) {
+  const { limits } = await tollgate.usage(`subject:${i}`)
+  say({ restored: `subject:${i}`, tokens: limits[0].used })
+}
 process.send('started')
 await Promise.all(Array.from({ length: subjects }, (_, i) => work(`subject:${i}`)))
 for (;;) {
@@ -52,7 +56,7 @@ async function work(subject) {
       const { reservation } = await tollgate.reserve({ subject, amounts: { tokens: 1 } })
       await tollgate.commit(reservation.id, { amounts: { tokens } })
     }
-    say({ admitted: subject, tokens })
+    say({ admitted: subject, tokens, at: Date.now() })
     process.send('admitted')
     await delay(Math.random() * 10)
   }

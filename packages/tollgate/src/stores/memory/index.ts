@@ -211,6 +211,11 @@ export class MemoryStore implements CounterStore {
 
   #write(command: DecideCommand, found: number, missing: number): void {
     const { charges, now, reservation } = command
+    // One of nothing brings no record with it.
+    if (charges.length === 0) {
+      if (reservation) this.#keep(command, reservation, [], 0)
+      return
+    }
     let row = found
     if (row < 0 || missing > 0) {
       row = this.#makeRoom(command.subject, found, charges, now)

@@ -157,7 +157,7 @@ ALTER TABLE {{accounts}} SET (fillfactor = 70);
     {
       version: 6,
       name: '0006_record',
-      checksum: 'baf59a3ad53e9284ccb18c18685cc3c387ba3e9838458a55ee1ba650d7bbe01b',
+      checksum: 'ea7b6ba32fb4f3090af2367f4753b2f0b3fbb9c77dfd872029dd2c501e246d93',
       sql: `-- The record: what was used, kept and counted. Personal are {{usage_subjects}}.subject and {{usage_events}} alone: erasing a subject
 -- empties the one and deletes the other, and sums stay, of nobody.
 CREATE TABLE {{usage_subjects}} (
@@ -275,9 +275,11 @@ CREATE TABLE {{usage_active}} (
   span text COLLATE "C" NOT NULL,
   plan text COLLATE "C" NOT NULL,
   subject_id bigint NOT NULL,
-  PRIMARY KEY (namespace, span, plan, subject_id)
+  -- The span first: old ones go, of all namespaces.
+  PRIMARY KEY (span, namespace, plan, subject_id)
 );
-CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, span);
+-- Whether a subject was there on one of some days, without the rows.
+CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, plan, span);
 CREATE TABLE {{active_summary}} (
   namespace text COLLATE "C" NOT NULL,
   span text COLLATE "C" NOT NULL,
@@ -295,7 +297,8 @@ CREATE TABLE {{plan_changes}} (
   from_plan text NOT NULL,
   to_plan text NOT NULL
 );
-CREATE INDEX {{index:plan_changes_at}} ON {{plan_changes}} (namespace, at);
+CREATE INDEX {{index:plan_changes_at}} ON {{plan_changes}} (at);
+CREATE INDEX {{index:plan_changes_subject}} ON {{plan_changes}} (subject_id);
 `,
     },
   ],
@@ -448,7 +451,7 @@ CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
     {
       version: 6,
       name: '0006_record',
-      checksum: '7f787ede377ec83c1251104274938635726bd2ed5de247856b837498b3c9cb10',
+      checksum: '7f6b74cc5d6f82495894491343cc743e978c048afcabcd28ee6c714803dd2c79',
       sql: `-- The record: what was used, kept and counted. Personal are {{usage_subjects}}.subject and {{usage_events}} alone: erasing a subject
 -- empties the one and deletes the other, and sums stay, of nobody.
 CREATE TABLE {{usage_subjects}} (
@@ -566,9 +569,11 @@ CREATE TABLE {{usage_active}} (
   span TEXT NOT NULL,
   plan TEXT NOT NULL,
   subject_id INTEGER NOT NULL,
-  PRIMARY KEY (namespace, span, plan, subject_id)
+  -- The span first: old ones go, of all namespaces.
+  PRIMARY KEY (span, namespace, plan, subject_id)
 );
-CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, span);
+-- Whether a subject was there on one of some days, without the rows.
+CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, plan, span);
 CREATE TABLE {{active_summary}} (
   namespace TEXT NOT NULL,
   span TEXT NOT NULL,
@@ -586,7 +591,8 @@ CREATE TABLE {{plan_changes}} (
   from_plan TEXT NOT NULL,
   to_plan TEXT NOT NULL
 );
-CREATE INDEX {{index:plan_changes_at}} ON {{plan_changes}} (namespace, at);
+CREATE INDEX {{index:plan_changes_at}} ON {{plan_changes}} (at);
+CREATE INDEX {{index:plan_changes_subject}} ON {{plan_changes}} (subject_id);
 `,
     },
   ],

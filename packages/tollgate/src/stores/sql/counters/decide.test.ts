@@ -54,7 +54,7 @@ describe('what is written', () => {
     ['another plan: the record', [[cooldown]], [cooldown], { at: NOW + 5000, plan: 'set/plus' }, ['"set/cooldown" 6 ["w1"]', 'record']],
     ['a reservation: its cells and itself', [], [quota, log], { action: 'reserve' }, ['"set/log" 4 [""]', 'record', 'r_1']],
     ['a hold in a world: its row and the reservation', [[cooldown]], [capacity], { action: 'reserve' }, ['"set/capacity" 8 ["w1"]', 'r_1']],
-    ['a reservation of nothing: itself, and the plan', [], [], { action: 'reserve' }, ['record', 'r_1']],
+    ['a reservation of nothing: itself', [], [], { action: 'reserve' }, ['r_1']],
     ['what the caller counted: the plan', [], [stated, unlimited], {}, ['record']],
     ['what the caller counted, again: nothing', [[stated]], [stated, unlimited], { at: NOW + 1 }, []],
     ['what counts 0: nothing', [[quota]], [{ ...log, amount: 0 }, { ...cooldown, amount: 0 }], {}, []],

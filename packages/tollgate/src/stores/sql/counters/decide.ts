@@ -30,7 +30,8 @@ export function decide(rows: CounterRows, command: DecideCommand, hintedAnchor?:
   if (action === 'check') return { at, admitted, verdicts }
   const kept = admitted ? charges.map((c, i) => count(c, open[i]!, at, command.reservation, verdicts[i]!)) : []
   // A denied request notices a step of the clock too, or its wait would begin anew with each attempt.
-  draft.save(admitted ? command.plan : undefined)
+  // Where nothing is counted the subject stays as unknown as it was.
+  draft.save(admitted && charges.length > 0 ? command.plan : undefined)
   if (admitted && command.reservation) keep(rows, subject, command.reservation, kept)
   return { at, admitted, verdicts }
 }

@@ -13,14 +13,18 @@ export function settle(rows: CounterRows, command: SettleCommand, isLocked: (sub
   // Made after the locks were taken, while nobody had been told its id.
   if (!isLocked(reservation.subject)) return { result: 'unknown' }
   const draft = new Draft(rows, reservation.subject)
-  const outcome = settleReservation(reservation, command, at, new ReservedInRows(draft, reservation.id, reservation.charges))
+  const { plan } = rows.of(reservation.subject).record
+  // Of a subject that is lost, what is on record comes back later, with what this settles.
+  const isOnRecord = plan === undefined && command.isRecorded === true
+  const charges = isOnRecord ? reservation.charges.filter(({ kind }) => kind !== CellKind.quota) : reservation.charges
+  const outcome = settleReservation(reservation, command, at, new ReservedInRows(draft, reservation.id, charges))
   if (outcome.result !== 'settled') return outcome
   // One of nothing brings no record with it.
-  if (reservation.charges.length > 0) draft.save(rows.of(reservation.subject).record.plan ?? reservation.memo.plan)
+  if (charges.length > 0) draft.save(plan ?? (isOnRecord ? undefined : reservation.memo.plan))
   if (command.action === 'undo') rows.removeReservation(reservation)
   else if (reservation.status === 'open' || reservation.isStanding) rows.putReservation(reservation)
   // Whoever did not hear the answer asks again, and has to record what was used.
-  else rows.putReservation({ ...reservation, charges: reservation.charges.filter(({ kind }) => kind === CellKind.quota) })
+  else rows.putReservation({ ...reservation, charges: reservation.status === 'committed' ? reservation.charges.filter(({ kind }) => kind === CellKind.quota) : [] })
   return outcome
 }
 

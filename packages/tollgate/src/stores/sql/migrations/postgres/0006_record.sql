@@ -115,9 +115,11 @@ CREATE TABLE {{usage_active}} (
   span text COLLATE "C" NOT NULL,
   plan text COLLATE "C" NOT NULL,
   subject_id bigint NOT NULL,
-  PRIMARY KEY (namespace, span, plan, subject_id)
+  -- The span first: old ones go, of all namespaces.
+  PRIMARY KEY (span, namespace, plan, subject_id)
 );
-CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, span);
+-- Whether a subject was there on one of some days, without the rows.
+CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, plan, span);
 CREATE TABLE {{active_summary}} (
   namespace text COLLATE "C" NOT NULL,
   span text COLLATE "C" NOT NULL,
@@ -135,4 +137,5 @@ CREATE TABLE {{plan_changes}} (
   from_plan text NOT NULL,
   to_plan text NOT NULL
 );
-CREATE INDEX {{index:plan_changes_at}} ON {{plan_changes}} (namespace, at);
+CREATE INDEX {{index:plan_changes_at}} ON {{plan_changes}} (at);
+CREATE INDEX {{index:plan_changes_subject}} ON {{plan_changes}} (subject_id);

@@ -115,9 +115,11 @@ CREATE TABLE {{usage_active}} (
   span TEXT NOT NULL,
   plan TEXT NOT NULL,
   subject_id INTEGER NOT NULL,
-  PRIMARY KEY (namespace, span, plan, subject_id)
+  -- The span first: old ones go, of all namespaces.
+  PRIMARY KEY (span, namespace, plan, subject_id)
 );
-CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, span);
+-- Whether a subject was there on one of some days, without the rows.
+CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, plan, span);
 CREATE TABLE {{active_summary}} (
   namespace TEXT NOT NULL,
   span TEXT NOT NULL,
@@ -135,4 +137,5 @@ CREATE TABLE {{plan_changes}} (
   from_plan TEXT NOT NULL,
   to_plan TEXT NOT NULL
 );
-CREATE INDEX {{index:plan_changes_at}} ON {{plan_changes}} (namespace, at);
+CREATE INDEX {{index:plan_changes_at}} ON {{plan_changes}} (at);
+CREATE INDEX {{index:plan_changes_subject}} ON {{plan_changes}} (subject_id);
