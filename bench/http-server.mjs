@@ -1,4 +1,4 @@
-/** `node http-server.mjs FRAMEWORK bare|peer|ours`: answers `GET /`; says its port, and on request what CPU it has used. */
+/** `node http-server.mjs FRAMEWORK bare|peer|ours|recorded`: answers `GET /`; says its port, and on request what CPU it has used. */
 import { serve } from '@hono/node-server'
 import fastifyRateLimit from '@fastify/rate-limit'
 import express from 'express'
@@ -16,7 +16,10 @@ const [framework, limited] = process.argv.slice(2)
 
 const ANSWER = { answer: 'ok' }
 const DAY_MS = 86_400_000
-const engine = createTollgate({ plans, secret: 'the secret of a benchmark' })
+/** Takes all events: what is left is what recording costs the process that answers. */
+const nobody = { write: async () => {}, totals: async () => undefined, erase: async () => {} }
+const engine = createTollgate({ plans, secret: 'the secret of a benchmark', ...(limited === 'recorded' && { record: nobody }) })
+const isOurs = limited === 'ours' || limited === 'recorded'
 
 /** Everybody is who the header says, the same in all; apart from that and the limit, each is as it comes. */
 const servers = {
@@ -24,7 +27,7 @@ const servers = {
     const app = new Hono()
     const userOf = (c) => c.req.header('x-user')
     if (limited === 'peer') app.use(honoRateLimiter({ windowMs: DAY_MS, limit: PLENTY, keyGenerator: userOf }))
-    if (limited === 'ours') app.use(tollgateHono(engine, { request: (c) => messageOf(userOf(c)) }))
+    if (isOurs) app.use(tollgateHono(engine, { request: (c) => messageOf(userOf(c)) }))
     app.get('/', (c) => c.json(ANSWER))
     return new Promise((resolve) => serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => resolve(port)))
   },
@@ -34,7 +37,7 @@ const servers = {
     const userOf = (request) => request.headers['x-user']
     // By default it keeps 5,000 users and evicts the rest, which would spare it work.
     if (limited === 'peer') await app.register(fastifyRateLimit, { max: PLENTY, timeWindow: DAY_MS, keyGenerator: userOf, cache: 1_000_000 })
-    if (limited === 'ours') await app.register(tollgateFastify(engine, { request: (request) => messageOf(userOf(request)) }))
+    if (isOurs) await app.register(tollgateFastify(engine, { request: (request) => messageOf(userOf(request)) }))
     app.get('/', async () => ANSWER)
     await app.listen({ port: 0, host: '127.0.0.1' })
     return app.server.address().port
@@ -44,7 +47,7 @@ const servers = {
     const app = express()
     const userOf = (request) => request.headers['x-user']
     if (limited === 'peer') app.use(expressRateLimit({ windowMs: DAY_MS, limit: PLENTY, keyGenerator: userOf }))
-    if (limited === 'ours') app.use(tollgateExpress(engine, { request: (request) => messageOf(userOf(request)) }))
+    if (isOurs) app.use(tollgateExpress(engine, { request: (request) => messageOf(userOf(request)) }))
     app.get('/', (_request, response) => response.json(ANSWER))
     return new Promise((resolve) => {
       const server = app.listen(0, '127.0.0.1', () => resolve(server.address().port))

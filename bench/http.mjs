@@ -34,12 +34,12 @@ export async function http() {
 
 const round1 = (value) => Math.round(value * 10) / 10
 
-/** The three servers of a framework stand side by side and are asked in turn. */
-async function measure(framework) {
-  const servers = await Promise.all(LIMITED.map((name) => start(framework, name)))
+/** The servers of a framework stand side by side and are asked in turn. */
+export async function measure(framework, variants = LIMITED) {
+  const servers = await Promise.all(variants.map((name) => start(framework, name)))
   try {
     const results = await interleave(servers, { rounds: ROUNDS, warmUps: 4, measure: load })
-    const pick = (what) => Object.fromEntries(LIMITED.map((name) => [name, results[name].map((result) => result[what])]))
+    const pick = (what) => Object.fromEntries(variants.map((name) => [name, results[name].map((result) => result[what])]))
     return { rates: pick('rate'), cpu: pick('cpuMicroseconds') }
   } finally {
     for (const { child } of servers) child.disconnect()

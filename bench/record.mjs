@@ -7,6 +7,7 @@ import { createTollgate } from 'tollgate'
 import { openPostgres } from 'tollgate/postgres'
 import { Analytics, migrate, openSqlite, SqlRecord } from 'tollgate/sqlite'
 import { startPostgres } from '../tools/services/postgres.mjs'
+import { measure } from './http.mjs'
 import { interleave, median, medianRatio, nanosecondsPer } from './measure.mjs'
 import { messageOf, plans } from './plans.mjs'
 
@@ -17,17 +18,20 @@ const ROUNDS = 9
 const DECISIONS = 10_000
 const BATCH = 256
 const WRITE_MS = 2000
-/** A month of 10 million events: of each subject and day 6 or 7, and on one day in twenty a denial. */
+/** 10 million events a month: of each subject and day 6 or 7, and on one day in twenty a denial. */
 const SUBJECTS = 50_000
-const DAYS = 30
+const DAYS = 40
 const FIRST_DAY = '2026-06-01'
-const LAST_DAY = '2026-06-30'
+const TODAY = '2026-07-10'
+/** A whole month is read from its sums; the last 31 days, which are asked for by default, are no month's. */
+const RANGES = [{ from: '2026-06-01', to: '2026-06-30' }, { from: '2026-06-10', to: TODAY }]
 const ASKED = 5
 
 export async function record() {
   const decisions = await decisionCosts()
   const writes = { PostgreSQL: await onPostgres(), SQLite: await onSqlite() }
   const answers = await analytics()
+  const { cpu } = await measure('hono', ['ours', 'recorded'])
   const added = (name) => medianRatio(decisions[name], decisions.alone) - 1
   return {
     columns: ['recording', 'ns per decision', 'events per second', 'ms'],
@@ -38,6 +42,7 @@ export async function record() {
     ],
     goals: [
       { what: 'what recording adds to an embedded decision (share of its time)', goal: 0.1, is: added('told') },
+      { what: 'the same of a request over HTTP, in CPU time of the server', goal: 0.05, is: medianRatio(cpu.recorded, cpu.ours) - 1 },
       ...Object.entries(answers).map(([name, ms]) => ({ what: `${name} over 10 million events, ms`, goal: 300, is: ms })),
     ],
     facts: [{ what: 'what recording to SQLite adds, its thread beside it on the same machine', is: added('written') }],
@@ -121,32 +126,41 @@ async function analytics() {
     await filler.connect()
     for (const sql of sums()) await filler.query(sql)
     await filler.end()
-    const asked = new Analytics(database, { clock: { now: () => Date.parse(`${LAST_DAY}T12:00:00Z`) } })
-    const range = { from: FIRST_DAY, to: LAST_DAY }
-    const ranks = { 'set/free': 0, 'set/plus': 1 }
-    const price = (amount) => ({ amount, currency: 'USD', every: 'month' })
-    const questions = {
-      usage: () => asked.usage({ ...range, by: ['day', 'plan'] }),
-      denials: () => asked.denials({ ...range, by: ['day', 'limit'] }),
-      economics: () => asked.economics({ ...range, plans: { 'set/free': { price: price(0) }, 'set/plus': { price: price(5) } } }),
-      conversion: () => asked.conversion({ ...range, ranks }),
-    }
-    const answers = {}
-    for (const [name, ask] of Object.entries(questions)) {
-      await ask()
-      const times = []
-      for (let i = 0; i < ASKED; i++) {
-        const startedAt = performance.now()
-        await ask()
-        times.push(performance.now() - startedAt)
-      }
-      answers[name] = median(times)
-    }
-    return answers
+    return await answersOf(new Analytics(database, { clock: { now: () => Date.parse(`${TODAY}T12:00:00Z`) } }))
   } finally {
     await database.close()
     await server.stop()
   }
+}
+
+/** Milliseconds of each question, of the range of which it takes longer. */
+async function answersOf(asked) {
+  const ranks = { 'set/free': 0, 'set/plus': 1 }
+  const price = (amount) => ({ amount, currency: 'USD', every: 'month' })
+  const questions = {
+    usage: (range) => asked.usage({ ...range, by: ['day', 'plan'] }),
+    denials: (range) => asked.denials({ ...range, by: ['day', 'limit'] }),
+    economics: (range) => asked.economics({ ...range, plans: { 'set/free': { price: price(0) }, 'set/plus': { price: price(5) } } }),
+    conversion: (range) => asked.conversion({ ...range, ranks }),
+  }
+  const answers = {}
+  for (const [name, ask] of Object.entries(questions)) {
+    const medians = []
+    for (const range of RANGES) medians.push(await medianMs(() => ask(range)))
+    answers[name] = Math.max(...medians)
+  }
+  return answers
+}
+
+async function medianMs(ask) {
+  await ask()
+  const times = []
+  for (let i = 0; i < ASKED; i++) {
+    const startedAt = performance.now()
+    await ask()
+    times.push(performance.now() - startedAt)
+  }
+  return median(times)
 }
 
 function sums() {
@@ -160,7 +174,7 @@ function sums() {
     `INSERT INTO tollgate.usage_daily SELECT s, ${day}, ${plan}, 'chat', 'model-' || s % 3, 'requests', 6 + (s + d) % 2 FROM ${all}`,
     `INSERT INTO tollgate.usage_summary SELECT 'default', day, plan, lim, operation, model, CASE lim WHEN '' THEN meter ELSE '' END, sum(amount) FROM tollgate.usage_daily, unnest(ARRAY['', 'daily']) lim GROUP BY 2, 3, 4, 5, 6, 7`,
     `INSERT INTO tollgate.usage_active SELECT 'default', ${day}, p, s FROM ${all}, LATERAL unnest(ARRAY['', ${plan}]) p WHERE s % 7 <> d % 7`,
-    `INSERT INTO tollgate.usage_active SELECT 'default', left('${FIRST_DAY}', 7), p, s FROM generate_series(1, ${SUBJECTS}) s, LATERAL unnest(ARRAY['', ${plan}]) p`,
+    `INSERT INTO tollgate.usage_active SELECT DISTINCT 'default', left(${day}, 7), p, s FROM ${all}, LATERAL unnest(ARRAY['', ${plan}]) p`,
     `INSERT INTO tollgate.active_summary SELECT namespace, span, plan, count(*) FROM tollgate.usage_active GROUP BY 1, 2, 3`,
     `INSERT INTO tollgate.denial_daily SELECT 'default', s, ${day}, ${plan}, lim, CASE lim WHEN '' THEN '' ELSE 'quota' END, CASE lim WHEN '' THEN '' ELSE 'QUOTA_EXCEEDED' END, 'chat', 'enforce', 2, ${at}, ${at} FROM ${all}, unnest(ARRAY['', 'daily']) lim WHERE ${isDenied}`,
     `INSERT INTO tollgate.denial_summary SELECT 'default', day, plan, lim, kind, code, operation, mode, sum(amount) FROM tollgate.denial_daily GROUP BY 2, 3, 4, 5, 6, 7, 8`,

@@ -44,14 +44,14 @@ export async function decideWithCredits(engine: Engine, asked: TollgateRequest, 
     const spending = { id, amount: cost, ...(operation !== undefined && { operation }) }
     answer = await engine.askLedger(account, action === 'consume' ? { kind: 'deduct', ...spending } : { kind: 'hold', ...spending, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS }, request.signal)
   } catch (error) {
-    await engine.undoAll(decision.reservation!.id)
+    await engine.settling.undoAll(decision.reservation!.id)
     // With a key, whoever repeats the request resolves it.
     if (isUnavailable(error) && asked.idempotencyKey === undefined) cancelLater(engine, account, id)
     throw error
   }
   decision.credits = creditsOf(answer.balance, cost, answer.deficit)
   if (!answer.ok) {
-    await engine.undoAll(decision.reservation!.id)
+    await engine.settling.undoAll(decision.reservation!.id)
     await deny(engine, decision, request, action, program, account, answer)
   } else {
     // Its id stays in the answer: what was spent is refunded by it.
@@ -85,7 +85,7 @@ export function ledgerIdOf(id: string): string {
 /** The credits are spent: what the counters cannot be told any more, their hold says until it ends. */
 async function countAsUsed(engine: Engine, decision: Decision): Promise<void> {
   try {
-    await engine.settle(decision.reservation!.id, 'commit')
+    await engine.settling.settle(decision.reservation!.id, 'commit')
   } catch (error) {
     if (!isUnavailable(error)) throw error
     decision.degraded = true

@@ -3,23 +3,25 @@ import type { Catalog } from '../compile/catalog.ts'
 import { type Charges, compileCharges, type SubjectFacts } from '../compile/charges.ts'
 import type { Program } from '../compile/program.ts'
 import { CellKind, type Charge } from '../decide/charge.ts'
-import { assertInteger, assertText, DEFAULT_TTL_MS, MAX_TTL_MS, validateAmounts, validateRequest } from '../compile/request.ts'
+import { assertText, DEFAULT_TTL_MS, validateRequest } from '../compile/request.ts'
 import type { Digester } from '../content/digest.ts'
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import type { Locale, MessageFacts } from '../messages/index.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
-import type { CounterStore, DecideCommand, MaybePromise, Outcome, ReservationMemo, SettleCommand, SettleOutcome, StoredReservation } from '../stores/store.ts'
+import type { CounterStore, DecideCommand, MaybePromise, Outcome, ReservationMemo } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
-import { costOf, decideWithCredits, settleCredits } from './credits.ts'
+import { costOf, decideWithCredits } from './credits.ts'
 import { decisionOf, isNear } from './decision.ts'
 import { Events } from './events.ts'
-import { aborted, failurePolicyOf, StoreGuard } from './guard.ts'
+import { aborted, failurePolicyOf, isPromise, isUnavailable, StoreGuard } from './guard.ts'
 import { fingerprintOf, type ReceiptStore } from './receipts.ts'
 import type { LedgerAnswer, LedgerCommand, Overage } from '../ledger/commands.ts'
 import type { BalanceNow, Ledger } from '../ledger/ledger.ts'
 import { digestOf, Recording } from './recording.ts'
 import type { RecordStore } from '../record/store.ts'
-import { OpenReservation, settlementOf } from './reservation.ts'
+import { OpenReservation } from './reservation.ts'
+import { Restoring } from './restoring.ts'
+import { LOCAL_ID, Settling } from './settling.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { decideTogether } from './together.ts'
 import { recordAt, type SubjectRecord, type SubjectStore } from './subjects.ts'
@@ -56,13 +58,8 @@ export interface EngineConfig {
   accountOf: (subject: string) => string
 }
 
-/** Marks reservations that this process's own counters hold while the store is down. */
-const LOCAL_ID = 'local_'
 /** Of the oldest, a repeated denial is repeated. */
 const MAX_IMPROVED = 10_000
-const SETTLE_ATTEMPTS = 3
-/** What a settlement leaves behind. */
-const STATUS_AFTER = { commit: 'committed', release: 'released', undo: 'released', extend: 'open' } as const
 /** A plan changes, or a period ends, at most this often while one request is decided. */
 const MAX_COMPILATIONS = 4
 
@@ -106,19 +103,14 @@ export interface HeldCredits {
   readonly id: string
 }
 
-export interface SettleOptions {
-  amounts?: Readonly<Record<string, number>>
-  ttlMs?: number
-  onlyOpen?: boolean
-  signal?: AbortSignal
-}
-
-/** From a request to a decision, and from a reservation to its settlement. */
+/** From a request to a decision. */
 export class Engine {
   readonly events = new Events()
   readonly config: EngineConfig
   /** `undefined` where nothing is recorded. */
   readonly record: Recording | undefined
+  readonly restoring: Restoring | undefined
+  readonly settling: Settling
   rollout: Rollout
   readonly #guard: StoreGuard
   readonly #ledgerGuard: StoreGuard
@@ -137,6 +129,8 @@ export class Engine {
     this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight)
     this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight)
     this.#recordGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight)
+    this.settling = new Settling(this, this.#guard, () => this.#localStore())
+    this.restoring = this.record && new Restoring(this, this.record, this.#recordGuard)
   }
 
   decide(request: TollgateRequest, action: Action): MaybePromise<Decision> {
@@ -164,52 +158,6 @@ export class Engine {
 
   #isOutdated({ allowed, subject, violations, decidedAt }: Decision): boolean {
     return !allowed && [subject, ...violations.map((violation) => violation.subject ?? subject)].some((each) => (this.#improvedAt.get(each) ?? -Infinity) >= decidedAt)
-  }
-
-  async settle(id: string, action: SettleCommand['action'], options: SettleOptions = {}): Promise<Settlement> {
-    this.assertOpen()
-    assertText(id, 'id')
-    if (options.amounts !== undefined) validateAmounts(options.amounts, this.config.catalog.meters)
-    if (action === 'extend') assertInteger(options.ttlMs, 'ttlMs', 1, MAX_TTL_MS)
-    const outcome = await this.#settleInStore(id, action, options)
-    if (outcome.result === 'unknown') throw new TollgateError('UNKNOWN_RESERVATION', `id: ${show(id)} is not a reservation, or it ended more than a day ago`, { field: 'id' })
-    const settlement = settlementOf(outcome.reservation, this.config.keyPrefix)
-    if (outcome.result === 'settled-before') {
-      await this.#finish(outcome.reservation)
-      const standing = action === 'release' && !options.onlyOpen ? await this.#giveBack(outcome.reservation) : undefined
-      if (standing) return this.#settled({ ...settlement, status: 'released', settledAt: standing.settledAt }, action)
-      throw new TollgateError('ALREADY_SETTLED', `id: the reservation was ${settlement.status} before; a reservation is settled once`, { field: 'id', details: { reservation: settlement } })
-    }
-    if (outcome.result === 'expired') {
-      throw new TollgateError('RESERVATION_EXPIRED', 'id: the hold has expired and cannot be extended; commit what was used, or reserve again', { field: 'id', details: { reservation: settlement } })
-    }
-    for (const linked of outcome.reservation.memo.linked ?? []) await this.#settleInStore(linked, action, options)
-    const { credits } = outcome.reservation.memo
-    if (credits) await settleCredits(this, credits, settlement.plan, action, options)
-    return this.#settled(settlement, action)
-  }
-
-  #settled(settlement: Settlement, action: SettleCommand['action']): Settlement {
-    if (action !== 'extend') this.events.emit('settled', { settlement })
-    return settlement
-  }
-
-  /** The settlement of several subjects may have broken off after the first: whoever tries again completes it. */
-  async #finish({ status, memo }: StoredReservation): Promise<void> {
-    const action = status === 'committed' ? 'commit' : 'release'
-    for (const linked of memo.linked ?? []) await this.#settleInStore(linked, action, { amounts: memo.amounts, onlyOpen: true })
-    if (memo.credits) await settleCredits(this, memo.credits, memo.plan, action, { amounts: memo.amounts })
-  }
-
-  /** Of several subjects, capacity may stand in another's reservation than the one that the caller knows. */
-  async #giveBack({ status, memo }: StoredReservation): Promise<StoredReservation | undefined> {
-    let standing: StoredReservation | undefined
-    if (status !== 'committed') return undefined
-    for (const linked of memo.linked ?? []) {
-      const outcome = await this.#settleInStore(linked, 'release', {})
-      if (outcome.result === 'settled') standing = outcome.reservation
-    }
-    return standing
   }
 
   /** The plan a request is decided under: the one it names, else the subject's, else the default. */
@@ -318,7 +266,7 @@ export class Engine {
 
   async #consumeStanding(inquiry: Inquiry, charges: Charges, now: number): Promise<Decision> {
     const decision = await this.#ask(inquiry, charges, now)
-    if (decision.reservation) await this.settle(decision.reservation.id, 'commit')
+    if (decision.reservation) await this.settling.settle(decision.reservation.id, 'commit')
     return decision
   }
 
@@ -358,51 +306,13 @@ export class Engine {
     // The scratch is used again meanwhile.
     const kept: Charges = { limits: [...limits], charges: charges.map((c) => ({ ...c })) }
     try {
-      await this.restore(request.subject, request.signal)
+      await this.restoring!.restore(request.subject, request.signal)
     } catch (error) {
       return this.#decideWithoutStore(inquiry, { ...command, charges: kept.charges }, kept, error)
     }
     const now = this.config.clock.now()
     const again = compileCharges(program, request, now, facts, this.config.digest, this.#scratch)
     return this.#ask({ ...inquiry, isKnown: true }, again, now)
-  }
-
-  /** @throws STORE_UNAVAILABLE, OVERLOADED, ABORTED */
-  async restore(subject: string, signal?: AbortSignal): Promise<void> {
-    // A store may first have to forget an anchor that it believed to know, or be in another period by its own clock.
-    let at: number | undefined
-    for (let attempt = 0; attempt < MAX_COMPILATIONS; attempt++) {
-      const lost = await this.#lost(subject, at, signal)
-      if (!lost) return
-      const outcome = await this.askStore((store) => store.decide(lost), signal)
-      if (!outcome.stale) return
-      at = outcome.at
-    }
-    throw new TollgateError('OVERLOADED', 'what is on record of the subject could not be brought back: the clocks of this process and its store are too far apart', { retryAfterMs: 1000 })
-  }
-
-  async #lost(subject: string, at: number | undefined, signal: AbortSignal | undefined): Promise<DecideCommand | undefined> {
-    this.#recordGuard.assertRoom()
-    try {
-      return await this.#recordGuard.within(this.record!.lost(subject, at), signal)
-    } catch (error) {
-      if (TollgateError.isInstance(error) && error.code === 'ABORTED') throw error
-      this.record!.failed(error)
-      throw new TollgateError('STORE_UNAVAILABLE', `the record is unavailable, and the counters know nothing of the subject: ${(error as Error).message}`, { retryAfterMs: 1000, cause: error })
-    }
-  }
-
-  /** The same for whoever only looks: without the record, what the counters know is the answer. */
-  async restoreToLook(subject: string): Promise<void> {
-    try {
-      await this.restoreIfUnknown(subject)
-    } catch (error) {
-      if (!isUnavailable(error)) throw error
-    }
-  }
-
-  async restoreIfUnknown(subject: string): Promise<void> {
-    if (this.record && (await this.askStore((store) => store.lastPlan(this.keyOf(subject)))) === undefined) await this.restore(subject)
   }
 
   #command({ request, program, mode, action, part, isKnown }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
@@ -444,8 +354,8 @@ export class Engine {
   }
 
   readonly #settler = {
-    commit: (id: string, options: CommitOptions = {}): Promise<Settlement> => this.settle(id, 'commit', options as { amounts?: Record<string, number> }),
-    release: (id: string, options: { onlyOpen?: boolean } = {}): Promise<Settlement> => this.settle(id, 'release', options),
+    commit: (id: string, options: CommitOptions = {}): Promise<Settlement> => this.settling.settle(id, 'commit', options as { amounts?: Record<string, number> }),
+    release: (id: string, options: { onlyOpen?: boolean } = {}): Promise<Settlement> => this.settling.settle(id, 'release', options),
   }
 
   /** A decision that nothing was asked for: limits are off, or the store is down and the policy is `open`. */
@@ -513,39 +423,6 @@ export class Engine {
     return this.#decideHere({ ...inquiry, facts: known }, command, again)
   }
 
-  #settleInStore(id: string, action: SettleCommand['action'], { amounts, ttlMs, onlyOpen, signal }: SettleOptions): MaybePromise<SettleOutcome> {
-    const isLocal = id.startsWith(LOCAL_ID)
-    const store = isLocal ? this.#localStore() : this.config.store
-    if (!isLocal) this.#guard.assertRoom()
-    const command: SettleCommand = { id, action, now: this.config.clock.now(), keyPrefix: this.config.keyPrefix, ...(this.record && !isLocal && { isRecorded: true }), ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }), ...(onlyOpen && { onlyOpen }) }
-    const answer = store.settle(command)
-    if (isPromise(answer)) return this.#settleStubbornly(action, answer, () => store.settle(command), signal).then((outcome) => this.#recordSettled(outcome, action))
-    return this.#recordSettled(answer, action)
-  }
-
-  #recordSettled(outcome: SettleOutcome, action: SettleCommand['action']): SettleOutcome {
-    if (outcome.result === 'settled') this.record?.settled(outcome.reservation, action)
-    // Whoever settled it may not have heard of that, and told nobody.
-    else if (outcome.result === 'settled-before' && outcome.reservation.status === 'committed' && outcome.reservation.charges.length > 0) this.record?.settled(outcome.reservation, 'commit')
-    return outcome
-  }
-
-  /** Settling twice has the effect of once, so a reply that was lost is asked for again. */
-  async #settleStubbornly(action: SettleCommand['action'], first: Promise<SettleOutcome>, again: () => MaybePromise<SettleOutcome>, signal: AbortSignal | undefined): Promise<SettleOutcome> {
-    let answer = first
-    for (let attempt = 1; ; attempt++) {
-      try {
-        const outcome = await this.#guard.within(answer, signal)
-        // Somebody else may have settled it meanwhile, the other way.
-        const isOurs = attempt > 1 && outcome.result === 'settled-before' && outcome.reservation.status === STATUS_AFTER[action]
-        return isOurs ? { ...outcome, result: 'settled' } : outcome
-      } catch (error) {
-        if (attempt === SETTLE_ATTEMPTS || !isUnavailable(error)) throw error
-        answer = Promise.resolve(again())
-      }
-    }
-  }
-
   /**
    * What is neither decided nor settled, within the same bounds.
    * @throws STORE_UNAVAILABLE, OVERLOADED, ABORTED
@@ -554,21 +431,6 @@ export class Engine {
     this.#guard.assertRoom()
     const answer = ask(this.config.store)
     return isPromise(answer) ? this.#guard.within(answer, signal) : answer
-  }
-
-  undo(id: string): MaybePromise<SettleOutcome> {
-    return this.#settleInStore(id, 'undo', {})
-  }
-
-  /** Takes a reservation back with those of the request's other subjects. What cannot be reached expires by itself. */
-  async undoAll(id: string): Promise<void> {
-    try {
-      const outcome = await this.undo(id)
-      const linked = outcome.result === 'settled' ? (outcome.reservation.memo.linked ?? []) : []
-      await Promise.allSettled(linked.map((each) => this.undo(each)))
-    } catch (error) {
-      if (!isUnavailable(error)) throw error
-    }
   }
 
   #localStore(): MemoryStore {
@@ -596,12 +458,4 @@ export class Engine {
 
 export const newReservationId = (): string => `r_${randomUUID().replaceAll('-', '')}`
 
-export function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
-  return typeof (value as Promise<T> | undefined)?.then === 'function'
-}
-
 const violated = ({ violations }: Decision): boolean => violations.length > 0
-
-function isUnavailable(error: unknown): boolean {
-  return TollgateError.isInstance(error) && error.code === 'STORE_UNAVAILABLE'
-}

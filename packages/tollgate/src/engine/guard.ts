@@ -81,3 +81,11 @@ export function failurePolicyOf({ limits }: Charges): FailurePolicy {
   for (const { onFailure } of limits) if (STRICTNESS[onFailure] > STRICTNESS[strictest]) strictest = onFailure
   return strictest
 }
+
+export function isUnavailable(error: unknown): boolean {
+  return TollgateError.isInstance(error) && error.code === 'STORE_UNAVAILABLE'
+}
+
+export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as Promise<T> | undefined)?.then === 'function'
+}

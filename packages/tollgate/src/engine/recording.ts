@@ -38,8 +38,7 @@ export class Recording {
   readonly #loading = new Map<string, Promise<DecideCommand | undefined>>()
   readonly #open = new Map<string, { readonly event: NewEvent; expiresAt: number }>()
   #isWatching = false
-  #failedAt = -Infinity
-  #failure: unknown
+  #failure: Error | undefined
 
   constructor(store: RecordStore, catalog: Catalog, clock: Clock, keyPrefix: string, onFailure: (failure: Unrecorded) => void) {
     this.#store = store
@@ -98,7 +97,7 @@ export class Recording {
    * @throws what the record throws; for a second after that at once
    */
   lost(subject: string, now = this.#clock.now()): Promise<DecideCommand | undefined> {
-    if (performance.now() - this.#failedAt < FAILED_MS) return Promise.reject(this.#failure)
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const absentSince = this.#absent.get(subject)
     if (absentSince !== undefined && performance.now() - absentSince < ABSENT_MS) return NOTHING_LOST
     let loading = this.#loading.get(subject)
@@ -116,8 +115,9 @@ export class Recording {
 
   /** The record does not answer: whoever asks next should not wait for it too. */
   failed(error: unknown): void {
-    this.#failedAt = performance.now()
-    this.#failure = error
+    if (this.#failure !== undefined) return
+    this.#failure = error as Error
+    this.#clock.after(FAILED_MS, () => (this.#failure = undefined))
   }
 
   async erase(subject: string): Promise<void> {

@@ -36,7 +36,7 @@ export async function run<T>(engine: Engine, request: TollgateRequest, work: (sp
   } catch (error) {
     letGo()
     // The work's own error matters more; a hold that cannot be released now expires.
-    await engine.settle(id, 'release').catch(() => {})
+    await engine.settling.settle(id, 'release').catch(() => {})
     throw error
   }
   letGo()
@@ -46,7 +46,7 @@ export async function run<T>(engine: Engine, request: TollgateRequest, work: (sp
 /** Work that settled by itself has said what it used. */
 async function commitOnce(engine: Engine, id: string, amounts: Record<string, number>): Promise<Settlement> {
   try {
-    return await engine.settle(id, 'commit', { amounts })
+    return await engine.settling.settle(id, 'commit', { amounts })
   } catch (error) {
     if (TollgateError.isInstance(error) && error.code === 'ALREADY_SETTLED') return error.details!.reservation as Settlement
     throw error
@@ -59,7 +59,7 @@ function keepHold(engine: Engine, id: string, ttlMs: number): () => void {
   let isHeld = true
   const extendLater = (): void => {
     cancel = engine.config.clock.after(Math.ceil(ttlMs / 2), () => {
-      engine.settle(id, 'extend', { ttlMs }).then(
+      engine.settling.settle(id, 'extend', { ttlMs }).then(
         () => {
           if (isHeld) extendLater()
         },

@@ -37,7 +37,7 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
     if (merged.allowed && action === 'reserve') merged.reservation = await engine.emptyReservation(request, merged.plan)
     if (merged.allowed && action === 'consume') engine.recordUncounted(request, merged)
   } else if (action === 'consume') {
-    await engine.settle(reserved.at(-1)!, 'commit')
+    await engine.settling.settle(reserved.at(-1)!, 'commit')
     // Only capacity is given back later, by this reservation's id.
     if (!merged.limits.some(({ kind }) => kind === 'capacity')) delete merged.reservation
   }
@@ -46,7 +46,7 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
 
 async function undoAll(engine: Engine, reserved: readonly string[]): Promise<void> {
   // Should one fail, its hold expires by itself: stricter for a while, never looser.
-  await Promise.allSettled(reserved.map((id) => engine.undo(id)))
+  await Promise.allSettled(reserved.map((id) => engine.settling.undo(id)))
 }
 
 /** One request per subject. The others only carry what their plans know of. */

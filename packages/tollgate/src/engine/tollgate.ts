@@ -6,7 +6,8 @@ import { at } from '../define/rules.ts'
 import { suggest } from '../define/suggest.ts'
 import { show, TollgateError } from '../errors/index.ts'
 import { changeCredits, type Granted, grantCredits, type NewGrant, type NewRefund, type PlanChange, refundCredits, validateChange, voidGrant } from './account.ts'
-import { type Engine, isPromise } from './engine.ts'
+import type { Engine } from './engine.ts'
+import { isPromise } from './guard.ts'
 import type { EngineEvents, Listener } from './events.ts'
 import { run, type RunResult, type Spend } from './run.ts'
 import { type Rollout, validateRollout } from './rollout.ts'
@@ -48,17 +49,17 @@ export class Tollgate<N extends Names = Names> {
   /** Counts what was used, in full even where it passes a limit. Accepted up to 24 h after the hold expired. */
   async commit(id: string, options?: CommitOptions<N>): Promise<Settlement> {
     const { amounts, signal } = options ?? {}
-    return this.#engine.settle(id, 'commit', { ...(amounts && { amounts: amounts as Record<string, number> }), ...(signal && { signal }) })
+    return this.#engine.settling.settle(id, 'commit', { ...(amounts && { amounts: amounts as Record<string, number> }), ...(signal && { signal }) })
   }
 
   /** Gives quotas back; guards such as cooldowns and windows keep what they counted. */
   release(id: string): Promise<Settlement> {
-    return this.#engine.settle(id, 'release')
+    return this.#engine.settling.settle(id, 'release')
   }
 
   /** Holds on until at least `ttlMs` (1 … 86,400,000) from now. */
   async extend(id: string, options: { ttlMs: number }): Promise<Settlement> {
-    return this.#engine.settle(id, 'extend', { ttlMs: options?.ttlMs })
+    return this.#engine.settling.settle(id, 'extend', { ttlMs: options?.ttlMs })
   }
 
   /** Reserves, runs `work`, and commits when it returns or releases when it throws. A denied request does not run. */
@@ -70,7 +71,7 @@ export class Tollgate<N extends Names = Names> {
   async usage(subject: string, options?: { plan?: N['plan'] }): Promise<Usage> {
     this.#assertSubject(subject)
     const plan = options?.plan
-    await this.#engine.restoreToLook(subject)
+    await this.#engine.restoring?.restoreToLook(subject)
     const record = await this.#subjects.get(subject)
     return usageOf(this.#engine, await this.#programFor(subject, plan, record), subject, record)
   }
@@ -78,7 +79,7 @@ export class Tollgate<N extends Names = Names> {
   /** What `check` would decide, rule by rule and with reasons. */
   async explain(request: TollgateRequest<N>): Promise<Explanation> {
     this.#assertSubject(request?.subject)
-    await this.#engine.restoreToLook(request.subject)
+    await this.#engine.restoring?.restoreToLook(request.subject)
     return explain(this.#engine, request as TollgateRequest, await this.#subjects.get(request.subject))
   }
 
@@ -86,7 +87,7 @@ export class Tollgate<N extends Names = Names> {
   async reset(subject: string, options?: { limit?: N['limit'] }): Promise<Usage> {
     this.#assertSubject(subject)
     const limit = options?.limit
-    await this.#engine.restoreIfUnknown(subject)
+    await this.#engine.restoring?.restoreIfUnknown(subject)
     const record = await this.#subjects.get(subject)
     const program = await this.#programFor(subject, undefined, record)
     let cells: string[] | null = null

@@ -112,8 +112,10 @@ export class MemoryLedger implements Ledger {
     else this.#turns = this.#accounts.values()
   }
 
+  /** Does what is due. Where nothing is, looking changes nothing. */
   async #touch(subject: string): Promise<void> {
-    if (this.#accounts.has(subject)) await this.run(subject, { kind: 'touch' })
+    const kept = this.#accounts.get(subject)
+    if (kept && (dueAt(kept.account) ?? Infinity) <= this.#clock.now()) await this.run(subject, { kind: 'touch' })
   }
 }
 

@@ -181,6 +181,11 @@ describe('what goes wrong around the record', () => {
       expect(asked).toBe(1)
       expect(await tollgate.usage('new 1')).toMatchObject({ limits: [{ used: 0 }, { used: 0 }] })
       await expect(tollgate.explain({ subject: 'new 2' })).resolves.toBeDefined()
+      for (let i = 0; i < 20; i++) {
+        clock.advance(100)
+        await tollgate.consume({ subject: 'new 1' })
+      }
+      expect(asked).toBe(3)
     })
 
     it('holds a request up no longer than its deadline', async () => {
