@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createTollgate, MemoryStore } from '../index.ts'
+import { createTollgate, MemoryStore, type TollgateError } from '../index.ts'
 import type { UsageEvent } from '../record/event.ts'
 import type { Database } from '../stores/sql/database.ts'
 import { DIALECTS, freshDatabase } from '../testing/databases.ts'
@@ -44,6 +44,40 @@ describe.each(DIALECTS)('UsageTracker on %s', (dialect) => {
     expect(await logged()).toBe(0)
     const indexes = await database.query(dialect === 'postgres' ? `SELECT indexname AS name FROM pg_indexes WHERE schemaname = 'public'` : `SELECT name FROM sqlite_schema WHERE type = 'index'`)
     expect(indexes.map(({ name }) => name)).toEqual(expect.arrayContaining(['user_usage_month', 'message_logs_day', 'message_logs_user']))
+  })
+
+  it.each([
+    [
+      'user_usage',
+      'CREATE TABLE user_usage (id integer NOT NULL PRIMARY KEY, user_id integer NOT NULL, month text NOT NULL, total_messages bigint NOT NULL, last_reset_at bigint NOT NULL)',
+      ['its column user_id is integer, not text', 'it lacks the column premium_messages (bigint)', 'it lacks the column updated_at (bigint)', 'its column id refuses rows that do not give it', 'its column last_reset_at refuses rows that do not give it', 'it lacks the primary key (user_id, month)'],
+    ],
+    ['message_logs', 'CREATE TABLE message_logs (id text NOT NULL, user_id text, model text, is_premium boolean, day text, created_at bigint)', ['it lacks the primary key (id)']],
+    ['message_logs', 'CREATE TABLE message_logs (id text PRIMARY KEY, user_id text, model text, is_premium boolean, day text, created_at bigint, chat text NOT NULL)', ['its column chat refuses rows that do not give it']],
+    ['message_logs', `CREATE VIEW message_logs AS SELECT 'x' AS text`, expect.arrayContaining(['it lacks the column id (text)', 'it lacks the primary key (id)'])],
+  ])('refuses another’s %s and leaves it as it is: %s', async (table, create, differences) => {
+    await database.query(create)
+    const before = await database.query(`SELECT * FROM ${table}`)
+    const refused = await UsageTracker.initializeDatabase().catch((error: unknown) => error as TollgateError)
+    expect(refused).toMatchObject({ code: 'SCHEMA_MISMATCH', details: { table, differences } })
+    const fix = dialect === 'postgres' ? 'rename that one, or open the database with a schema of its own first in its search path' : 'rename that one, or give UsageTracker.configure a database file of its own'
+    expect((refused as TollgateError).message).toBe(`${table}: the database has a table of this name that UsageTracker did not make: ${((refused as TollgateError).details!['differences'] as string[]).join('; ')}; ${fix}`)
+    await expect(UsageTracker.recordMessage('ada', PLAIN)).rejects.toMatchObject({ code: 'SCHEMA_MISMATCH' })
+    expect(await database.query(`SELECT * FROM ${table}`)).toEqual(before)
+
+    await database.query(create.startsWith('CREATE VIEW') ? `DROP VIEW ${table}` : `ALTER TABLE ${table} RENAME TO theirs`)
+    expect(await UsageTracker.recordMessage('ada', PLAIN)).toEqual({ allowed: true })
+  })
+
+  it('takes its tables with columns of the application’s own, and those of an earlier version', async () => {
+    await database.query('CREATE TABLE message_logs (id text PRIMARY KEY, user_id text NOT NULL, model text NOT NULL, is_premium boolean NOT NULL, day text NOT NULL, created_at bigint NOT NULL)')
+    await UsageTracker.initializeDatabase()
+    await database.query('ALTER TABLE user_usage ADD COLUMN note text')
+    await database.query(`ALTER TABLE message_logs ADD COLUMN source text NOT NULL DEFAULT 'chat'`)
+    configure()
+    await send(1, PREMIUM)
+    await flushed()
+    expect(await usageRows()).toMatchObject([{ total_messages: 1, premium_messages: 1 }])
   })
 
   it('admits and counts exactly the month’s messages, however many come at once', async () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type CommonOptions, createTollgate, MemoryStore } from '../index.ts'
+import { ScriptedStore } from '../testing/scripted-store.ts'
 import * as preset from './virtual-worlds.ts'
+import { NamedPlans } from './virtual-worlds/named-plans.ts'
 import { createWorldLimits, planSet, type WorldLimits, type WorldPlan } from './virtual-worlds.ts'
 
 const START = Date.parse('2026-03-10T12:00:00Z')
@@ -234,6 +236,41 @@ describe('trackWorldMessageUsage', () => {
     expect(await limits.checkWorldMessageLimit('ada', 'plus')).toMatchObject({ allowed: true, remaining: 448 })
   })
 
+  it('tells how many there are today, of all processes with the counters', async () => {
+    const store = new MemoryStore()
+    const [one, two] = [setup({ store }), setup({ store })]
+    await one.limits.trackWorldMessageUsage('ada')
+    await two.send('two')
+    await one.send('three', 'free', 'w2')
+    expect(await two.limits.trackWorldMessageUsage('ada')).toEqual({ userId: 'ada', date: '2026-03-10', worldMessagesCount: 4 })
+  })
+
+  it('tells those of this process while limits are off', async () => {
+    const { limits, message } = setup({ rollout: { mode: 'off', percent: 100 } })
+    await limits.trackWorldMessageUsage('ada')
+    await limits.checkAllWorldLimits(message('two'))
+    expect(await limits.trackWorldMessageUsage('ada')).toMatchObject({ worldMessagesCount: 2 })
+  })
+
+  it('does not throw what comes after a message was counted', async () => {
+    const store = new ScriptedStore(new MemoryStore())
+    const { limits, send, message } = setup({ store, maxInFlight: 1 })
+    await send('one', 'free', 'w2')
+    await limits.checkAllWorldLimits(message('two'))
+    // The commit is asked for twice, and the first call takes all the room.
+    store.script.push('hangs')
+    expect(await limits.trackWorldMessageUsage('ada')).toMatchObject({ worldMessagesCount: 2 })
+    await expect(limits.checkWorldMessageLimit('ada', 'free')).rejects.toMatchObject({ code: 'OVERLOADED' })
+    store.wake()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect((await limits.checkWorldMessageLimit('ada', 'free')).remaining).toBe(48)
+  })
+
+  it('counts above the limit in shadow mode too', async () => {
+    const { limits } = setup({ rollout: { mode: 'shadow', percent: 100 } })
+    for (let i = 1; i <= 52; i++) expect(await limits.trackWorldMessageUsage('ada')).toMatchObject({ worldMessagesCount: i })
+  })
+
   it('counts a message once, however late', async () => {
     const { clock, limits, message } = setup()
     await limits.checkAllWorldLimits(message('one'))
@@ -261,6 +298,33 @@ describe('trackWorldMessageUsage', () => {
     await limits.trackWorldMessageUsage('ada')
     expect((await limits.checkWorldMessageLimit('ada', 'free')).remaining).toBe(49)
     expect(await bob.decision.reservation!.commit()).toMatchObject({ status: 'committed' })
+  })
+})
+
+describe('the plans that checks named', () => {
+  it('are forgotten when there are too many, the longest unnamed first', () => {
+    const plans = new NamedPlans()
+    plans.remember('first', 'plus')
+    plans.remember('second', 'plus')
+    plans.remember('first', 'ultra')
+    for (let i = 0; i < 99_999; i++) plans.remember(`${i}`, 'free')
+    expect([plans.of('first'), plans.of('second'), plans.of('0')]).toEqual(['ultra', undefined, 'free'])
+    plans.remember('first', undefined)
+    expect(plans.of('first')).toBeUndefined()
+  })
+
+  it('decide what is asked without one', async () => {
+    const store = new MemoryStore()
+    const { limits } = setup({ store })
+    const lastPlan = () => createTollgate({ store, planSets: [planSet], defaultPlan: 'free' }).usage('worlds:ada').then(({ plan }) => plan)
+    await limits.checkFloodProtection('w1', 'ada')
+    expect(await lastPlan()).toBe('virtual-worlds/free')
+    await limits.checkWorldMessageLimit('ada', 'plus')
+    await limits.checkFloodProtection('w1', 'ada')
+    expect(await lastPlan()).toBe('virtual-worlds/plus')
+    await limits.checkWorldMessageLimit('ada', 'ultra')
+    await limits.trackWorldMessageUsage('ada')
+    expect(await lastPlan()).toBe('virtual-worlds/ultra')
   })
 })
 
@@ -340,6 +404,10 @@ describe('createWorldLimits', () => {
     await expect(limits.trackWorldMessageUsage(userId as string)).rejects.toMatchObject(refusal)
     await expect(limits.getUserUsageStats(userId as string)).rejects.toMatchObject(refusal)
     await expect(limits.checkWorldMessageLimit(userId as string, 'free')).rejects.toMatchObject(refusal)
+  })
+
+  it('refuses a store that is none', () => {
+    for (const store of [null, 7, {}]) expect(() => setup({ store: store as unknown as MemoryStore })).toThrow(/^store: .* is not a store/)
   })
 
   it('refuses an unknown plan and a missing world', async () => {

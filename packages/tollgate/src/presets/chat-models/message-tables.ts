@@ -1,5 +1,6 @@
 import type { Database, Dialect, Row, Transaction } from '../../stores/sql/database.ts'
 import { recordset } from '../../stores/sql/recordset.ts'
+import { assertShapes, CREATE_TABLES } from './table-shapes.ts'
 
 export interface Message {
   readonly id: string
@@ -28,30 +29,6 @@ export interface Reset {
 
 /** The month in UTC, `YYYY-MM`. */
 export const monthOf = (at: number): string => new Date(at).toISOString().slice(0, 7)
-
-/** Instants are epoch ms. */
-const TABLES = [
-  `CREATE TABLE IF NOT EXISTS user_usage (
-    user_id text NOT NULL,
-    month text NOT NULL,
-    total_messages bigint NOT NULL,
-    premium_messages bigint NOT NULL,
-    last_reset_at bigint,
-    updated_at bigint NOT NULL,
-    PRIMARY KEY (user_id, month)
-  )`,
-  'CREATE INDEX IF NOT EXISTS user_usage_month ON user_usage (month)',
-  `CREATE TABLE IF NOT EXISTS message_logs (
-    id text PRIMARY KEY,
-    user_id text NOT NULL,
-    model text NOT NULL,
-    is_premium boolean NOT NULL,
-    day text NOT NULL,
-    created_at bigint NOT NULL
-  )`,
-  'CREATE INDEX IF NOT EXISTS message_logs_day ON message_logs (day)',
-  'CREATE INDEX IF NOT EXISTS message_logs_user ON message_logs (user_id, created_at)',
-]
 
 const MESSAGE = { id: 'text', user_id: 'text', model: 'text', is_premium: 'bigint', day: 'text', created_at: 'bigint' } as const
 
@@ -94,11 +71,16 @@ const RESET = `INSERT INTO user_usage AS t (user_id, month, total_messages, prem
     premium_messages = CASE WHEN $4 THEN 0 ELSE t.premium_messages END, last_reset_at = excluded.last_reset_at, updated_at = excluded.updated_at
   WHERE coalesce(t.last_reset_at, 0) < excluded.last_reset_at`
 
-/** Creates what is missing. Any number of processes may do so at once. */
+/**
+ * Creates what is missing. Any number of processes may do so at once.
+ * @throws SCHEMA_MISMATCH where a table of the application's own has one of the names
+ */
 export async function createTables(database: Database): Promise<void> {
+  const { dialect } = database
   await database.transaction(async (tx) => {
-    if (database.dialect === 'postgres') void tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('tollgate chat-models tables', 0))`)
-    for (const statement of TABLES) void tx.query(statement)
+    if (dialect === 'postgres') void tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('tollgate chat-models tables', 0))`)
+    await assertShapes(tx, dialect)
+    for (const statement of CREATE_TABLES) void tx.query(statement)
   })
 }
 

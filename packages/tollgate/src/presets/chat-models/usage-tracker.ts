@@ -87,7 +87,10 @@ export class UsageTracker {
     return UsageTracker.#get().tollgate
   }
 
-  /** Creates the tables that are missing. Every process may call it at every start; whoever does not, has it done with the first call. */
+  /**
+   * Creates the tables that are missing. Every process may call it at every start; whoever does not, has it done with the first call.
+   * @throws SCHEMA_MISMATCH where the application has a table `user_usage` or `message_logs` of its own
+   */
   static async initializeDatabase(): Promise<void> {
     await UsageTracker.#ready()
   }

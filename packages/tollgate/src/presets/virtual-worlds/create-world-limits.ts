@@ -1,28 +1,34 @@
 import { assertText } from '../../compile/request.ts'
 import { systemClock } from '../../engine/clock.ts'
 import { type CommonOptions, createTollgate } from '../../engine/create.ts'
-import type { Decision, TollgateRequest } from '../../engine/types.ts'
+import type { Decision, LimitState, TollgateRequest } from '../../engine/types.ts'
 import { createMessages } from '../../messages/index.ts'
 import { SqlRecord } from '../../record/sql.ts'
+import { MemoryStore } from '../../stores/memory/index.ts'
 import type { Database } from '../../stores/sql/database.ts'
 import { agentLimit } from './agent-limit.ts'
 import { MemoryCounts, RecordedCounts } from './message-counts.ts'
 import { messages as ownMessages } from './messages.ts'
+import { NamedPlans } from './named-plans.ts'
 import { OpenMessages } from './open-messages.ts'
 import { getWorldLimitsInfo, getWorldMessageLimits } from './plan-info.ts'
 import { defaultPlan, type WorldPlan } from './plans.ts'
+import { countingSent } from './sent-messages.ts'
 import { type MessageLimit, singleLimits } from './single-limits.ts'
 import { SUBJECT, subjectOf } from './subjects.ts'
-import { UsageStatistics } from './usage-statistics.ts'
+import { dailyUsage, UsageStatistics } from './usage-statistics.ts'
 import type { WorldCheck, WorldLimits, WorldMessageCheck } from './world-limits.ts'
 
-/** Has no limit a day, so that what was sent is counted even where it passes the user's own. */
+/** Has no limit a day. */
 const UNLIMITED: WorldPlan = 'ultra'
+/** About 20 MB. */
+const MAX_USERS_BESIDE_DATABASE = 100_000
 
 export interface WorldLimitsOptions extends CommonOptions {
   /**
    * What is used is recorded here, and usage statistics are read from here, so that both outlive the process. Migrate it
-   * first. Where you give a `record` of your own, it must write to this database, and cut days in UTC.
+   * first, and call `flush` when the process ends. Where you give a `record` of your own, it must write to this database, and
+   * cut days in UTC.
    */
   database?: Database
 }
@@ -32,25 +38,41 @@ export interface WorldLimitsOptions extends CommonOptions {
  * `subjects` as another engine of this preset they share its counters; users are its subjects `worlds:<userId>`.
  * The texts are in Spanish unless `locale` says otherwise.
  */
-export function createWorldLimits({ messages = ownMessages, locale = 'es', clock = systemClock, database, ...options }: WorldLimitsOptions = {}): WorldLimits {
+export function createWorldLimits({ messages = ownMessages, locale = 'es', clock = systemClock, database, store = new MemoryStore(), ...options }: WorldLimitsOptions = {}): WorldLimits {
   const { namespace = 'default' } = options
-  const tollgate = createTollgate({ ...(database && { record: new SqlRecord(database, { namespace }) }), ...options, messages, locale, clock, planSets: [singleLimits], defaultPlan })
+  const tollgate = createTollgate({ ...(database && { record: new SqlRecord(database, { namespace }) }), ...options, store: countingSent(store), messages, locale, clock, planSets: [singleLimits], defaultPlan })
   const now = typeof clock === 'function' ? clock : () => clock.now()
   const open = new OpenMessages()
-  const inMemory = database ? undefined : new MemoryCounts(now())
-  const statistics = new UsageStatistics(inMemory ?? new RecordedCounts(database!, namespace, () => tollgate.flush()))
+  const plans = new NamedPlans()
+  // Beside a database it only stands in for counters that are off or away.
+  const own = new MemoryCounts(now(), database ? MAX_USERS_BESIDE_DATABASE : Infinity)
   const write = createMessages(messages)
 
   tollgate.on('settled', ({ settlement: { id, subject, status, settledAt } }) => {
     if (status === 'open') return
     open.remove(subject, id)
-    if (status === 'committed') inMemory?.record(subject.slice(SUBJECT.length), settledAt!)
+    if (status === 'committed') own.record(subject.slice(SUBJECT.length), settledAt!)
   })
 
-  const requestOf = (userId: string, operation: MessageLimit | 'message', facts: Omit<TollgateRequest, 'subject' | 'operation'>): TollgateRequest => {
+  /** A check that names the plan is the one to remember; what names none is asked under that. */
+  const requestOf = (userId: string, operation: MessageLimit | 'message', facts: Omit<TollgateRequest, 'subject' | 'operation'> = {}): TollgateRequest => {
     assertText(userId, 'userId')
-    return { subject: subjectOf(userId), operation, ...facts }
+    if ('plan' in facts && (facts.plan === undefined || tollgate.plan(facts.plan))) plans.remember(userId, facts.plan)
+    const plan = plans.of(userId)
+    return { subject: subjectOf(userId), operation, ...(plan !== undefined && { plan }), ...facts }
   }
+
+  const count = async (userId: string): Promise<Decision> => {
+    const request = requestOf(userId, 'dailyMessages')
+    const decision = await tollgate.consume(request)
+    // Only while this process decides by itself, and has counted the day full: rather under another plan than not at all.
+    if (!decision.allowed) await tollgate.consume({ ...request, plan: UNLIMITED })
+    own.record(userId, decision.decidedAt)
+    return decision
+  }
+  const lookAt = (userId: string): Promise<Decision> => tollgate.check(requestOf(userId, 'dailyMessages'))
+  const countedToday = async (userId: string): Promise<number | undefined> => usedIn(await lookAt(userId))
+  const statistics = new UsageStatistics(database ? new RecordedCounts(database, namespace, () => tollgate.flush()) : own, countedToday)
 
   return {
     getWorldMessageLimits,
@@ -83,21 +105,20 @@ export function createWorldLimits({ messages = ownMessages, locale = 'es', clock
     checkWorldAgentLimit: agentLimit((facts) => write(facts, locale), now),
 
     async trackWorldMessageUsage(userId) {
-      const request = requestOf(userId, 'dailyMessages', { plan: UNLIMITED })
-      const id = open.takeNewest(request.subject, now())
-      if (id !== undefined) {
-        await tollgate.commit(id)
-      } else {
-        const { decidedAt } = await tollgate.consume(request)
-        inMemory?.record(userId, decidedAt)
-      }
-      return statistics.today(userId, now())
+      assertText(userId, 'userId')
+      const id = open.takeNewest(subjectOf(userId), now())
+      if (id !== undefined) await tollgate.commit(id)
+      // It is counted: from here on nothing may throw, or whoever tries again counts it twice.
+      const decision = id === undefined ? await count(userId) : await lookAt(userId).catch(() => undefined)
+      return dailyUsage(userId, now(), (decision && usedIn(decision)) ?? own.of(userId, now()).today)
     },
 
     async getUserUsageStats(userId) {
       assertText(userId, 'userId')
       return statistics.of(userId, now())
     },
+
+    flush: () => tollgate.flush(),
   }
 }
 
@@ -109,6 +130,15 @@ function checkOf({ allowed, violations }: Decision): WorldCheck {
 }
 
 function messageCheckOf(decision: Decision): WorldMessageCheck {
-  const day = decision.limits.find(({ limit }) => limit === ('dailyMessages' satisfies MessageLimit))
+  const day = dayIn(decision)
   return { ...checkOf(decision), limit: day?.max ?? Infinity, remaining: day?.remaining ?? Infinity, resetAt: day?.resetAt ?? null }
+}
+
+function dayIn({ limits }: Decision): LimitState | undefined {
+  return limits.find(({ limit }) => limit === ('dailyMessages' satisfies MessageLimit))
+}
+
+/** Messages of the day, where the counters told: not while limits are off, or while this process decides by itself. */
+function usedIn(decision: Decision): number | undefined {
+  return decision.degraded ? undefined : dayIn(decision)?.used
 }

@@ -23,18 +23,23 @@ const monthOf = createPeriods({ every: 'month', timezone: 'UTC' })
 /** Of this process. */
 export class MemoryCounts implements MessageCounts {
   readonly #since: number
+  readonly #maxUsers: number
   #month: Period
   /** Of the current month only, so that it does not grow for ever. */
   readonly #counts = new Map<string, { day: Period; today: number; thisMonth: number }>()
 
-  constructor(now: number) {
+  /** @param maxUsers of which it forgets the one who wrote longest ago. */
+  constructor(now: number, maxUsers: number) {
     this.#since = now
+    this.#maxUsers = maxUsers
     this.#month = monthOf(now)
   }
 
   record(userId: string, now: number): void {
     const { today, thisMonth } = this.of(userId, now)
+    this.#counts.delete(userId)
     this.#counts.set(userId, { day: dayOf(now), today: today + 1, thisMonth: thisMonth + 1 })
+    if (this.#counts.size > this.#maxUsers) this.#counts.delete(this.#counts.keys().next().value!)
   }
 
   of(userId: string, now: number): Counts {

@@ -45,7 +45,8 @@ export interface WorldLimitsCheck extends WorldMessageCheck {
 
 /**
  * All throw a `TollgateError`, and only where they are used wrongly: INVALID_REQUEST for an id that is no text of
- * 1 … 249 characters, UNKNOWN_PLAN. A denial is a value.
+ * 1 … 249 characters, UNKNOWN_PLAN. A denial is a value. What names no plan is decided and recorded under the one that
+ * the user's last check in this process named, else the stored one (`subjects`), else `free`.
  */
 export interface WorldLimits {
   getWorldMessageLimits(plan: WorldPlan): WorldMessageLimits
@@ -78,10 +79,21 @@ export interface WorldLimits {
   /**
    * Counts a message that was answered: the one that `checkAllWorldLimits` admitted last for this user, else one more.
    * Where the checks were made one by one, messages under way at the same time can so take the day above its limit; they
-   * are counted all the same.
+   * are counted all the same. The record is written behind it: only of a user whom the counters do not know is it asked
+   * first, as with any check. What it has counted it never answers with an error.
    */
   trackWorldMessageUsage(userId: string): Promise<DailyUsage>
 
-  /** Messages of the day and the month that were tracked: by this process, or with a database by all; up to five minutes old. */
+  /**
+   * Messages of the day and the month that were tracked: by this process, or with a database by all; up to five minutes old.
+   * While the database is away, those of the day as the counters have them, with those under way.
+   * @throws STORE_UNAVAILABLE where the counters do not know them either
+   */
   getUserUsageStats(userId: string): Promise<UserUsageStats>
+
+  /**
+   * Waits until what was recorded is written, which else takes a tenth of a second: for when the process ends.
+   * @throws STORE_UNAVAILABLE while the database is away
+   */
+  flush(): Promise<void>
 }

@@ -92,7 +92,9 @@ export class ReferenceAccount {
 
   /** The clock is not set back before this: what was forgotten since might be known again, or not. */
   revivalAt(latestAt: number): number {
-    return Math.max(0, ...this.#deadlines.filter((at) => at <= latestAt))
+    // Whoever looked first may have ended a hold by then, and forgotten it.
+    const open = [...this.#reservations.values()].filter(({ status }) => status === 'open').map(({ expiresAt }) => expiresAt + DAY_MS)
+    return Math.max(0, ...[...this.#deadlines, ...open].filter((at) => at <= latestAt))
   }
 
   /** What happens by itself: at each instant reservations end, grants begin, grants end, and a period follows another. */
