@@ -34,10 +34,23 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
     options: {
       ...(databaseUrl === undefined ? { dataDir: given(env, 'TOLLGATE_DATA_DIR') ?? './.tollgate/' } : { databaseUrl }),
       ...(analyticsDatabaseUrl !== undefined && { analyticsDatabaseUrl }),
+      ...recordOf(env),
       ...(adminKey !== undefined && { adminKey }),
       ...(secret !== undefined && { secret }),
       ...(isDemo && { demo: demoOf(env) }),
     },
+  }
+}
+
+/** What they may be is for the server to say. */
+function recordOf(env: Readonly<Record<string, string | undefined>>): Pick<ServerOptions, 'timezone' | 'keepEventsDays' | 'archiveDir'> {
+  const timezone = given(env, 'TOLLGATE_TIMEZONE')
+  const keepEventsDays = given(env, 'TOLLGATE_KEEP_EVENTS_DAYS')
+  const archiveDir = given(env, 'TOLLGATE_ARCHIVE_DIR')
+  return {
+    ...(timezone !== undefined && { timezone }),
+    ...(keepEventsDays !== undefined && { keepEventsDays: daysOf(keepEventsDays) }),
+    ...(archiveDir !== undefined && { archiveDir }),
   }
 }
 
@@ -65,6 +78,11 @@ function demoOf(env: Readonly<Record<string, string | undefined>>): NonNullable<
 function given(env: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
   const value = env[name]
   return value === '' ? undefined : value
+}
+
+function daysOf(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text)
+  throw new StartupError('TOLLGATE_KEEP_EVENTS_DAYS is not a number of days: use an integer from 1 to 3650, such as TOLLGATE_KEEP_EVENTS_DAYS=90')
 }
 
 function portOf(text: string | undefined): number {

@@ -48,6 +48,12 @@ export interface ServerOptions {
   dataDir?: string
   /** A read replica of that database: analytics are read there, so that nobody else waits for them. */
   analyticsDatabaseUrl?: string
+  /** Where days of analytics begin: an IANA name. Default `UTC`. What was recorded before keeps the days that it had. */
+  timezone?: string
+  /** Days that single usage events are kept: 1 … 3650. Default 90. */
+  keepEventsDays?: number
+  /** A folder for events that are older, in files of a day each; without one they are deleted. */
+  archiveDir?: string
   /** What a request costs you, for `/v1/analytics/economics`. */
   costs?: Costs
   /** The first admin key. Without one, and without a stored one, nobody can use `/v1`. */
@@ -102,7 +108,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
   const { adminKey } = options
   if (adminKey !== undefined && !SENDABLE.test(adminKey)) throw new StartupError('The admin key holds what `Authorization: Bearer` cannot carry: white space, or characters beyond ASCII. Set TOLLGATE_ADMIN_KEY to another, for example the output of: openssl rand -base64 32')
   const maxReceipts = options.maxReceipts ?? 100_000
-  const storage = await openStorage({ databaseUrl: options.databaseUrl, analyticsDatabaseUrl: options.analyticsDatabaseUrl, dataDir: options.dataDir, maxReceipts, log })
+  const storage = await openStorage({ databaseUrl: options.databaseUrl, analyticsDatabaseUrl: options.analyticsDatabaseUrl, dataDir: options.dataDir, record: { timezone: options.timezone, keepEventsDays: options.keepEventsDays, archiveDir: options.archiveDir }, maxReceipts, log })
   try {
     const { state } = storage
     const secret = options.secret ?? (await storage.secret())

@@ -117,11 +117,12 @@ describe.each(['folder', 'database'] as const)('/v1/analytics on a %s', (place) 
     for (const Accept of ['*/*', 'application/json', 'text/html', 'application/json, text/csv;q=0.5']) expect((await get(`usage?${RANGE}`, { Accept })).headers.get('Content-Type')).toBe('application/json')
   })
 
-  it('is about the last 30 days when it is not told, and says what is wrong otherwise', async () => {
+  it('is about today and the 30 days before it when it is not told, economics about the running month, and says what is wrong otherwise', async () => {
     await start()
     for (const route of ROUTES) {
       const { from, to } = await jsonOf(get(route))
-      expect(Date.parse(to) - Date.parse(from)).toBe(30 * DAY_MS)
+      if (route === 'economics') expect(from).toBe(`${to.slice(0, 7)}-01`)
+      else expect(Date.parse(to) - Date.parse(from)).toBe(30 * DAY_MS)
       expect(Date.now() - Date.parse(to)).toBeLessThan(2 * DAY_MS)
     }
     for (const [query, field, detail] of [
@@ -186,6 +187,26 @@ describe('/v1/analytics', () => {
       const response = await ask('GET', `/v1/analytics/${route}`)
       expect([response.status, await response.json()]).toEqual([404, expect.objectContaining({ code: 'NOT_FOUND', detail: expect.stringContaining('start it with TOLLGATE_DATA_DIR (dataDir), or with DATABASE_URL (databaseUrl)') })])
     }
+  })
+})
+
+describe('the zone of TOLLGATE_TIMEZONE', () => {
+  it('is where days begin, what is asked for by default too', async () => {
+    const { ask, as } = await startServer({ dataDir: temporaryFolder(), timezone: 'Pacific/Kiritimati' })
+    const dayIn = (timeZone: string, at: number) => new Intl.DateTimeFormat('sv-SE', { timeZone }).format(at)
+    const { now } = await jsonOf(ask('GET', '/demo/clock', { key: null }))
+    // An instant before midnight there, and one after it: noon and later in UTC, of one day.
+    const toMidnight = DAY_MS - ((now + 14 * 3_600_000) % DAY_MS)
+    const advance = async (advanceMs: number) => (await jsonOf(ask('POST', '/demo/clock', { body: { advanceMs }, key: null }))).now as number
+    const before = await advance(toMidnight - 60_000)
+    await as('ana')('POST', '/api/worlds/w1/message', { content: 'hola' })
+    const after = await advance(120_000)
+    await as('ana')('POST', '/api/worlds/w1/message', { content: 'buenas' })
+    expect([dayIn('UTC', before) === dayIn('UTC', after), dayIn('Pacific/Kiritimati', before) === dayIn('Pacific/Kiritimati', after)]).toEqual([true, false])
+    await eventually(async () => (await jsonOf(ask('GET', '/v1/analytics/usage'))).rows.length === 2)
+    const { rows, to } = await jsonOf(ask('GET', '/v1/analytics/usage'))
+    expect(rows.map(({ day, requests }: { day: string; requests: number }) => [day, requests])).toEqual([before, after].map((at) => [dayIn('Pacific/Kiritimati', at), 1]))
+    expect(to).toBe(dayIn('Pacific/Kiritimati', after))
   })
 })
 

@@ -4,18 +4,19 @@ import { TollgateError } from 'tollgate'
 import { type Database, migrate, openSqlite, SqlReceipts } from 'tollgate/sqlite'
 import { StartupError } from '../startup-error.ts'
 import { openFolder } from './folder.ts'
+import type { RecordOptions } from './record-options.ts'
 import { sqlStores } from './sql-stores.ts'
 import type { Storage } from './storage.ts'
 
 /** A folder of this process alone: credits, subjects and idempotency keys in SQLite, keys and rollout in a file beside it. */
-export async function openFolderStorage(dataDir: string): Promise<Storage> {
+export async function openFolderStorage(dataDir: string, record: RecordOptions): Promise<Storage> {
   const folder = openFolder(dataDir)
   try {
     const database = await openDatabase(join(folder.path, 'tollgate.db'))
     return {
       state: folder.state,
       secret: async () => folder.secret(),
-      stores: (clock) => sqlStores(database, clock, { hasCounters: false }),
+      stores: (clock) => sqlStores(database, clock, { ...record, hasCounters: false }),
       isAlive: async () => (await database.query('SELECT 1')).length === 1,
       async close() {
         await database.close()

@@ -3,18 +3,19 @@ import { TollgateError } from 'tollgate'
 import type { Log } from '../log/log.ts'
 import { StartupError } from '../startup-error.ts'
 import { DatabaseState } from './database-state.ts'
+import type { RecordOptions } from './record-options.ts'
 import { sqlStores } from './sql-stores.ts'
 import type { Storage } from './storage.ts'
 
 /** PostgreSQL, shared with other processes: everything is there, and no folder is needed. `copyUrl`: of a read replica. */
-export async function openPostgresStorage(url: string, log: Log, copyUrl?: string): Promise<Storage> {
+export async function openPostgresStorage(url: string, log: Log, { copyUrl, ...record }: RecordOptions & { copyUrl?: string | undefined } = {}): Promise<Storage> {
   const copy = copyUrl === undefined ? undefined : await openCopy(copyUrl)
   let database: Database | undefined
   try {
     database = await openPostgres(url)
     await migrate(database)
     const state = await DatabaseState.open(database, log)
-    return storageOf(database, state, copy)
+    return storageOf(database, state, record, copy)
   } catch (error) {
     await database?.close().catch(() => {})
     await copy?.close()
@@ -31,11 +32,11 @@ function openCopy(url: string): Promise<Database> {
 const COPY_CONNECTIONS = 4
 const COPY_TIMEOUT_MS = 30_000
 
-function storageOf(database: Database, state: DatabaseState, copy: Database | undefined): Storage {
+function storageOf(database: Database, state: DatabaseState, record: RecordOptions, copy: Database | undefined): Storage {
   return {
     state,
     secret: () => state.secret(),
-    stores: (clock) => sqlStores(database, clock, { hasCounters: true, copy }),
+    stores: (clock) => sqlStores(database, clock, { ...record, hasCounters: true, copy }),
     isAlive: async () => (await database.query('SELECT 1')).length === 1,
     async close() {
       await state.stop()

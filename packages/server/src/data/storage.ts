@@ -5,6 +5,7 @@ import type { Remembered } from '../http/idempotency.ts'
 import type { Log } from '../log/log.ts'
 import { openFolderStorage } from './folder-storage.ts'
 import { openPostgresStorage } from './postgres-storage.ts'
+import { checkRecordOptions, type RecordOptions } from './record-options.ts'
 import { StartupError } from '../startup-error.ts'
 import { memoryState, type StateStore } from './state.ts'
 
@@ -26,6 +27,8 @@ export interface Stores {
   of(namespace: string): NamespaceStores
   /** Forgets what nobody can ask for again, up to `limit`. Returns how much that was. */
   forget(limit: number): Promise<number>
+  /** Moves events that are old enough into files, until `signal` stops it. None: they are forgotten. */
+  archive?(signal: AbortSignal): Promise<void>
 }
 
 export interface NamespaceStores {
@@ -42,15 +45,18 @@ export interface StorageOptions {
   readonly dataDir?: string | undefined
   readonly databaseUrl?: string | undefined
   readonly analyticsDatabaseUrl?: string | undefined
+  readonly record?: RecordOptions
   readonly maxReceipts: number
   readonly log: Log
 }
 
 /** @throws StartupError that names what is wrong and the fix */
-export async function openStorage({ dataDir, databaseUrl, analyticsDatabaseUrl, maxReceipts, log }: StorageOptions): Promise<Storage> {
-  if (databaseUrl !== undefined) return openPostgresStorage(databaseUrl, log, analyticsDatabaseUrl)
+export async function openStorage({ dataDir, databaseUrl, analyticsDatabaseUrl, record = {}, maxReceipts, log }: StorageOptions): Promise<Storage> {
+  checkRecordOptions(record)
+  if (databaseUrl !== undefined) return openPostgresStorage(databaseUrl, log, { ...record, copyUrl: analyticsDatabaseUrl })
   if (analyticsDatabaseUrl !== undefined) throw new StartupError('ANALYTICS_DATABASE_URL is for a copy of the database of DATABASE_URL, which is not set: set it too, or leave both out.')
-  if (dataDir !== undefined) return openFolderStorage(dataDir)
+  if (dataDir !== undefined) return openFolderStorage(dataDir, record)
+  if (record.archiveDir !== undefined) throw new StartupError('TOLLGATE_ARCHIVE_DIR is for usage that is recorded, and this server keeps everything in memory: set TOLLGATE_DATA_DIR or DATABASE_URL too, or leave it out.')
   return memoryStorage(maxReceipts)
 }
 

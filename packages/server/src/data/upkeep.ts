@@ -7,18 +7,33 @@ const DUE_EVERY_MS = 1000
 const DUE_AT_ONCE = 100
 const FORGET_EVERY_MS = 60_000
 const FORGET_AT_ONCE = 1000
+/** Half of the time: 1,000 events a second are 60,000 a minute, which takes a few seconds. */
+const FORGET_FOR_MS = 30_000
 
-/** What happens to credits by itself: expiry, renewal, forgetting. */
-export function keepUp({ ledger, forget }: Stores, log: Log): { stop(): Promise<void> } {
+/** What happens by itself: expiry and renewal of credits, archiving, forgetting. */
+export function keepUp({ ledger, forget, archive }: Stores, log: Log): { stop(): Promise<void> } {
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const archiving = async (): Promise<void> => archive?.(signal).catch((error: unknown) => {
+    if (!signal.aborted) throw error
+  })
   const stops = [
     repeat(() => ledger.runDue(DUE_AT_ONCE), DUE_EVERY_MS, log, 'the renewal of credits'),
-    repeat(() => forget(FORGET_AT_ONCE), FORGET_EVERY_MS, log, 'forgetting old answers'),
+    repeat(() => forgetAll(forget, signal), FORGET_EVERY_MS, log, 'forgetting what is old'),
+    ...(archive ? [repeat(archiving, FORGET_EVERY_MS, log, 'archiving events')] : []),
   ]
   return {
     async stop() {
+      stopping.abort()
       await Promise.all(stops.map((stop) => stop()))
     },
   }
+}
+
+/** A little at a time, so that nobody waits for it, until nothing is left, or the time is over. */
+export async function forgetAll(forget: Stores['forget'], signal: AbortSignal): Promise<void> {
+  const until = performance.now() + FORGET_FOR_MS
+  while ((await forget(FORGET_AT_ONCE)) >= FORGET_AT_ONCE && performance.now() < until && !signal.aborted);
 }
 
 /** Longer than a healthy database takes for anything, and shorter than those who ask wait. */

@@ -30,7 +30,7 @@ export function addAnalytics({ router, needs, planSets, costs }: RouteContext): 
       return answer(call, 'denials', { ...report, denied })
     },
   )
-  const rule = "A plan's revenue is its price, once for each month of which the range has a day and each subject that was admitted under it in that month."
+  const rule = "A plan's revenue is its price, once for each month of which the range has a day and each subject that was admitted under it in that month. By default the range is the running month up to today; one that begins or ends within a month sets the whole month's revenue against a part of its cost."
   router.add(
     { ...common, path: '/v1/analytics/economics', summary: 'What each plan costs and brings', description: `${rule} ${asTable}`, query: schemas.economicsQuery, answers: { 200: { description: 'Cost, revenue, profit and return.', schema: schemas.economics, isTable: true } } },
     async (call) => {

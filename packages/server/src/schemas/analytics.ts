@@ -2,10 +2,11 @@ import { z } from '@hono/zod-openapi'
 
 /** Whether it is a day, and the range not too long, is for the analytics to say. */
 const day = z.string().openapi({ format: 'date', example: '2026-03-01' })
-const range = {
-  from: day.optional().openapi({ format: 'date', description: 'The first day, in UTC. Default: 30 days before `to`. A range has at most 400 days.' }),
+const rangeFrom = (start: string) => ({
+  from: day.optional().openapi({ format: 'date', description: `The first day, in the server's zone. Default: ${start}. A range has at most 400 days.` }),
   to: day.optional().openapi({ format: 'date', description: 'The last day. Default: today.' }),
-}
+})
+const range = rangeFrom('30 days before `to`')
 const by = (columns: string, fallback: string) => z.string().optional().openapi({ description: `One or several, with commas between them, of ${columns}. Default \`${fallback}\`.`, example: fallback })
 const byPlan = z.literal('plan', "it is always by 'plan'; leave it out").optional()
 
@@ -25,7 +26,7 @@ export const denialsQuery = z.strictObject({
 })
 
 export const economicsQuery = z.strictObject({
-  ...range,
+  ...rangeFrom('the first of the month of `to`'),
   by: byPlan,
   costPerRequest: z.string().regex(/^\d{1,6}(\.\d{1,12})?$/, 'use a number such as 0.0005').transform(Number).optional().openapi({ type: 'number', description: 'In the currency of the answer. Default: what the server was told, else 0.0005 USD.' }),
 })

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
 import { link, mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -105,15 +106,14 @@ function facts({ body, ...row }: Row): object {
 /** Under the first name that is free: a draft is linked to it when it is whole. */
 async function write(folder: string, name: string, ending: string, lines: AsyncIterable<string>, signal: AbortSignal | undefined): Promise<string> {
   const draft = join(folder, `${name}${ending}.${randomUUID()}.part`)
-  const handle = await open(draft, 'wx', 0o600)
   try {
-    await pipeline(Readable.from(lines), createGzip(), handle.createWriteStream({ autoClose: false }), { signal })
-    await handle.sync()
+    await pipeline(Readable.from(lines), createGzip(), createWriteStream(draft, { flags: 'wx', mode: 0o600 }), { ...(signal && { signal }) })
+    await sync(draft, 'r+')
     const file = await linkAs(draft, (i) => join(folder, `${name}${i === 1 ? '' : `-${i}`}${ending}`))
-    await syncFolder(folder)
+    // Else the name could be lost with the power, while the events are gone. Windows opens no folders.
+    if (process.platform !== 'win32') await sync(folder, 'r')
     return file
   } finally {
-    await handle.close()
     await rm(draft, { force: true })
   }
 }
@@ -129,9 +129,7 @@ async function linkAs(draft: string, nameOf: (i: number) => string): Promise<str
   }
 }
 
-/** Else the name could be lost with the power, while the events are gone. Windows opens no folders. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
+async function sync(path: string, flags: 'r' | 'r+'): Promise<void> {
+  const handle = await open(path, flags)
   await handle.sync().finally(() => handle.close())
 }

@@ -213,6 +213,9 @@ describe.each(DIALECTS)('%s', (dialect) => {
   it('asks about the last 30 days and today when it is not told', async () => {
     const analytics = new Analytics(database, { namespace: 'utc', clock })
     expect(await analytics.usage()).toEqual(await analytics.usage({ from: '2026-03-10', to: '2026-04-09', by: 'day' }))
+    // Whole months' revenue needs the cost of whole months.
+    expect(await analytics.economics({ plans: PLANS })).toEqual(await analytics.economics({ from: '2026-04-01', to: '2026-04-09', plans: PLANS }))
+    expect(await analytics.economics({ to: '2026-03-31', plans: PLANS })).toMatchObject({ from: '2026-03-01', to: '2026-03-31' })
     expect((await new Analytics(database, { namespace: 'utc' }).usage()).to).toMatch(/^20\d\d-\d\d-\d\d$/)
     // In Kiritimati it is tomorrow.
     expect(await new Analytics(database, { timezone: 'Pacific/Kiritimati', clock }).usage()).toMatchObject({ from: '2026-03-11', to: '2026-04-10', rows: [] })
@@ -242,6 +245,37 @@ describe.each(DIALECTS)('%s', (dialect) => {
     await new SqlRecord(database, { namespace: 'erasing', timezone }).erase(rows[0]!.subject!)
     expect(await ask()).toEqual(before)
     expect((await analytics.deniedSubjects(RANGE)).rows).toEqual(rows.map((row) => (row.subject === rows[0]!.subject ? { ...row, subject: null } : row)))
+  })
+
+  it('counts who was active, however many days they were, and whichever way they are read', async () => {
+    // Of ten subjects, those on all days, on one in three, and one each on the first, the last and other days alone.
+    const days = Array.from({ length: 61 }, (_, i) => Date.UTC(2026, 3, 1, 12) + i * DAY_MS)
+    const isThere = (subject: number, day: number): boolean => (subject < 3 ? true : subject < 6 ? (subject + day) % 3 === 0 : day === [0, 30, 9, 45][subject - 6])
+    const planOf = (subject: number, day: number): string => (subject === 1 && day > 20 ? 'worlds/plus' : 'worlds/free')
+    const uses = days.flatMap((at, day) => Array.from({ length: 10 }, (_, subject) => subject).filter((subject) => isThere(subject, day)).map((subject): UsageEvent => ({
+      id: `over-${day}-${subject}`, at, kind: 'consume', subject: `user:${subject}`, plan: planOf(subject, day), planVersion: '', operation: '', amounts: {}, uses: [], mode: 'enforce', count: 1,
+    })))
+    await write(database, 'over', 'UTC', uses)
+    const analytics = new Analytics(database, { namespace: 'over', clock: { now: () => days.at(-1)! } })
+    const dayOf = dayIn('UTC')
+    for (let from = 0; from < days.length; from += 4) {
+      for (let to = from; to < days.length; to += 3) {
+        const inRange = uses.filter(({ at }) => at >= days[from]! && at <= days[to]!)
+        const expected = groups(inRange, ({ plan }) => plan).map(([key, of]) => [JSON.parse(key), distinct(of)])
+        const rows = await analytics.averageUse({ from: dayOf(days[from]!), to: dayOf(days[to]!) })
+        expect(rows.map(({ plan, activeSubjects }) => [plan, activeSubjects]), `${from} to ${to}`).toEqual(expected)
+      }
+    }
+  })
+
+  it('counts a scheduled change once, however often it was announced, and not before its time', async () => {
+    const common = { subject: 'user:1', plan: 'worlds/free', planVersion: '', amounts: {}, uses: [], mode: 'enforce', count: 1 } as const
+    const change = { ...common, kind: 'plan', plan: 'worlds/plus', fromPlan: 'worlds/free', at: Date.UTC(2026, 2, 11) } as const
+    await write(database, 'scheduled', 'UTC', [{ ...common, id: 'scheduled-1', kind: 'denial', at: Date.UTC(2026, 2, 10), violations: [] }, { ...change, id: 'scheduled-2' }, { ...change, id: 'scheduled-3' }, { ...change, id: 'scheduled-4', at: END + DAY_MS, plan: 'worlds/ultra' }])
+    const [once] = (await new Analytics(database, { namespace: 'scheduled', clock }).conversion({ ...RANGE, ranks })).rows
+    expect(once).toMatchObject({ denied: 1, upgraded: 1, medianMs: DAY_MS, meanMs: DAY_MS })
+    const before = { now: () => Date.UTC(2026, 2, 10, 23) }
+    expect((await new Analytics(database, { namespace: 'scheduled', clock: before }).conversion({ ...RANGE, ranks })).rows).toMatchObject([{ denied: 1, upgraded: 0 }])
   })
 
   it('does not take a month of use for a day of it', async () => {

@@ -51,7 +51,7 @@ export class Analytics {
     return fullDays(this.#source, question)
   }
 
-  /** What each plan costs and brings. */
+  /** What each plan costs and brings: by default in the running month, up to today. */
   economics(question: EconomicsQuestion): Promise<EconomicsReport> {
     return economics(this.#source, question)
   }

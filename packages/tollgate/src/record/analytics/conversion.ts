@@ -56,7 +56,7 @@ export async function conversion(source: Source, { windowDays = 30, churnDays = 
   // Changes that are announced have their date already.
   const [startAt, endAt] = [source.startOf(from), Math.min(source.startOf(addDays(to, 1)) + windowMs, now + 1)]
   const [found, changes] = await Promise.all([
-    source.ask<{ plan: string; denied: number; judged: number; churned: number }>('churned', from, to, churnDays, source.dayOf(now)),
+    source.ask<{ plan: string; denied: number; judged: number; churned: number }>('churned', from, to, churnDays, addDays(source.dayOf(now), -churnDays)),
     source.ask<Change>('changes', from, to, startAt, endAt),
   ])
   const times = firstUpgrades(changes.filter(({ at, denied_at, plan, to_plan }) => at - denied_at <= windowMs && isUpgrade(ranks, plan, to_plan)))

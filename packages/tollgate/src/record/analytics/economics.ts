@@ -3,7 +3,7 @@ import type { Price } from '../../define/plans.ts'
 import { invalidRequest, show } from '../../errors/index.ts'
 import { activeByMonth } from './active.ts'
 import { exact, multiply, told } from './money.ts'
-import type { Range, RangeInput } from './range.ts'
+import { firstOfMonth, type Range, type RangeInput } from './range.ts'
 import type { Source } from './source.ts'
 import { usageRows } from './usage.ts'
 
@@ -59,7 +59,9 @@ interface Sums {
 
 /**
  * What plans cost and bring. The rule of revenue: a plan's price, once for each month of which the range has a day and
- * each subject that was admitted under the plan in that month, on whichever of its days.
+ * each subject that was admitted under the plan in that month, on whichever of its days. So a range that begins or ends
+ * within a month sets the whole month's revenue against a part of its cost; by default it is the month of `to` (today's),
+ * from its first day.
  * @throws INVALID_REQUEST; INVALID_DEFINITION for a price that no plan may have
  */
 export async function economics(source: Source, { costs = {}, plans, ...input }: EconomicsQuestion): Promise<EconomicsReport> {
@@ -67,7 +69,7 @@ export async function economics(source: Source, { costs = {}, plans, ...input }:
   assertCurrency(currency)
   const costOf = pricing(costs)
   const incomeOf = income(currency, rates, plans)
-  const range = await source.range(input)
+  const range = await source.range(input, firstOfMonth)
   const [rows, months] = await Promise.all([usageRows(source, range, ['plan']), activeByMonth(source, range)])
   const subjectMonths = new Map<string, number>()
   for (const { plan, activeSubjects } of months) if (plan !== null) subjectMonths.set(plan, (subjectMonths.get(plan) ?? 0) + activeSubjects)

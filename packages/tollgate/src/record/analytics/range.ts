@@ -7,7 +7,7 @@ export interface Range {
   readonly to: string
 }
 
-/** Default: the last 30 days and today. */
+/** Default: until today, and from the day 30 days before `to`; of economics, from the first day of its month. */
 export type RangeInput = { [K in keyof Range]?: Range[K] | undefined }
 
 const DAY_MS = 86_400_000
@@ -16,9 +16,9 @@ const DEFAULT_DAYS = 30
 const MONTH = 'YYYY-MM'.length
 
 /** @throws INVALID_REQUEST */
-export function rangeOf({ from, to }: RangeInput, today: string): Range {
+export function rangeOf({ from, to }: RangeInput, today: string, defaultFrom = (end: string): string => addDays(end, -DEFAULT_DAYS)): Range {
   const end = dayOf('to', to ?? today)
-  const start = dayOf('from', from ?? addDays(end, -DEFAULT_DAYS))
+  const start = dayOf('from', from ?? defaultFrom(end))
   if (start > end) throw invalidRequest('from', `${show(start)} is after 'to', ${show(end)}; let it be that day or an earlier one`)
   const days = daysBetween(start, end) + 1
   if (days > MAX_DAYS) throw invalidRequest('from', `${show(start)} to ${show(end)} are ${days} days; ask for at most ${MAX_DAYS} at once`)
@@ -45,6 +45,11 @@ export function daysOf({ from, to }: Range): string[] {
 /** Every month, `YYYY-MM`, of which a day is in the range. */
 export function monthsOf(range: Range): string[] {
   return [...new Set(daysOf(range).map((day) => day.slice(0, MONTH)))]
+}
+
+/** The first day of a day's month. */
+export function firstOfMonth(day: string): string {
+  return `${day.slice(0, MONTH)}-01`
 }
 
 /** The range as few spans: its whole months, and the days of the others. */

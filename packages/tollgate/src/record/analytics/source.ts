@@ -53,8 +53,8 @@ export class Source {
   }
 
   /** @throws INVALID_REQUEST */
-  async range(input: RangeInput): Promise<Range> {
-    return rangeOf(input, this.dayOf(await this.now()))
+  async range(input: RangeInput, defaultFrom?: (to: string) => string): Promise<Range> {
+    return rangeOf(input, this.dayOf(await this.now()), defaultFrom)
   }
 
   dayOf(at: number): string {

@@ -157,7 +157,7 @@ ALTER TABLE {{accounts}} SET (fillfactor = 70);
     {
       version: 6,
       name: '0006_record',
-      checksum: 'ea7b6ba32fb4f3090af2367f4753b2f0b3fbb9c77dfd872029dd2c501e246d93',
+      checksum: '91d53cca7f816b81a81816c655aaf8eb8e4af04d21400b7309ca0622ecea4d83',
       sql: `-- The record: what was used, kept and counted. Personal are {{usage_subjects}}.subject and {{usage_events}} alone: erasing a subject
 -- empties the one and deletes the other, and sums stay, of nobody.
 CREATE TABLE {{usage_subjects}} (
@@ -278,8 +278,9 @@ CREATE TABLE {{usage_active}} (
   -- The span first: old ones go, of all namespaces.
   PRIMARY KEY (span, namespace, plan, subject_id)
 );
--- Whether a subject was there on one of some days, without the rows.
-CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, plan, span);
+-- Whether a subject was there on one of some days, without the rows: each row is in one of the two.
+CREATE INDEX {{index:usage_active_any}} ON {{usage_active}} (subject_id, span) WHERE plan = '';
+CREATE INDEX {{index:usage_active_plan}} ON {{usage_active}} (subject_id, plan, span) WHERE plan <> '';
 CREATE TABLE {{active_summary}} (
   namespace text COLLATE "C" NOT NULL,
   span text COLLATE "C" NOT NULL,
@@ -451,7 +452,7 @@ CREATE INDEX {{index:ledger_answers_forget}} ON {{ledger_answers}} (forget_at);
     {
       version: 6,
       name: '0006_record',
-      checksum: '7f6b74cc5d6f82495894491343cc743e978c048afcabcd28ee6c714803dd2c79',
+      checksum: '37af24ebe24fe26861ea37655788ef1f16a18dba29ea9b824755b9b6657ee624',
       sql: `-- The record: what was used, kept and counted. Personal are {{usage_subjects}}.subject and {{usage_events}} alone: erasing a subject
 -- empties the one and deletes the other, and sums stay, of nobody.
 CREATE TABLE {{usage_subjects}} (
@@ -572,8 +573,9 @@ CREATE TABLE {{usage_active}} (
   -- The span first: old ones go, of all namespaces.
   PRIMARY KEY (span, namespace, plan, subject_id)
 );
--- Whether a subject was there on one of some days, without the rows.
-CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, plan, span);
+-- Whether a subject was there on one of some days, without the rows: each row is in one of the two.
+CREATE INDEX {{index:usage_active_any}} ON {{usage_active}} (subject_id, span) WHERE plan = '';
+CREATE INDEX {{index:usage_active_plan}} ON {{usage_active}} (subject_id, plan, span) WHERE plan <> '';
 CREATE TABLE {{active_summary}} (
   namespace TEXT NOT NULL,
   span TEXT NOT NULL,

@@ -118,8 +118,9 @@ CREATE TABLE {{usage_active}} (
   -- The span first: old ones go, of all namespaces.
   PRIMARY KEY (span, namespace, plan, subject_id)
 );
--- Whether a subject was there on one of some days, without the rows.
-CREATE INDEX {{index:usage_active_subject}} ON {{usage_active}} (subject_id, plan, span);
+-- Whether a subject was there on one of some days, without the rows: each row is in one of the two.
+CREATE INDEX {{index:usage_active_any}} ON {{usage_active}} (subject_id, span) WHERE plan = '';
+CREATE INDEX {{index:usage_active_plan}} ON {{usage_active}} (subject_id, plan, span) WHERE plan <> '';
 CREATE TABLE {{active_summary}} (
   namespace text COLLATE "C" NOT NULL,
   span text COLLATE "C" NOT NULL,
