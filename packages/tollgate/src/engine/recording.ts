@@ -33,7 +33,8 @@ export class Recording {
   readonly #clock: Clock
   readonly #keyPrefix: string
   readonly #limits: ReadonlyMap<string, LimitProgram>
-  readonly #versions = new Map<Program, string>()
+  readonly #plans = new Map<Program, PlanFacts>()
+  #last: PlanFacts | undefined
   readonly #absent = new Map<string, number>()
   readonly #loading = new Map<string, Promise<DecideCommand | undefined>>()
   readonly #open = new Map<string, { readonly event: NewEvent; expiresAt: number }>()
@@ -166,12 +167,13 @@ export class Recording {
   /** One literal, without spreads: this is made with every decision. */
   #eventOf(kind: 'consume' | 'reserve' | 'denial', request: TollgateRequest, program: Program, decision: Decision, charges: Charges | undefined, isShared: boolean, reservation: string | undefined): NewEvent {
     const { amounts, operation, dimensions } = request
+    const { version, hasDigests } = this.#factsOf(program)
     const anchor = charges?.charges[charges.charges.length - 1]
     return {
-      kind, at: decision.decidedAt, subject: decision.subject, plan: program.id, planVersion: this.#versionOf(program),
+      kind, at: decision.decidedAt, subject: decision.subject, plan: program.id, planVersion: version,
       anchorAt: anchor !== undefined && anchor.kind === CellKind.anchor ? anchor.startAt : undefined,
       operation, dimensions: dimensions && ({ ...dimensions } as Record<string, string>), amounts: amounts ? ({ ...amounts } as Record<string, number>) : NO_AMOUNTS,
-      uses: kind === 'consume' && charges ? usesOf(charges) : NO_USES, digest: charges && digestOf(charges), violations: undefined, reservation,
+      uses: kind === 'consume' && charges ? usesOf(charges) : NO_USES, digest: hasDigests && charges ? digestOf(charges) : undefined, violations: undefined, reservation,
       mode: decision.mode, isDegraded: decision.degraded || undefined, isShared: isShared || undefined, id: '', count: 1,
     }
   }
@@ -184,12 +186,18 @@ export class Recording {
   }
 
   #versionOf(program: Program): string {
-    let version = this.#versions.get(program)
-    if (version === undefined) {
-      const text = JSON.stringify(program.definition, (_, value: unknown) => (value === Infinity ? 'Infinity' : value))
-      this.#versions.set(program, (version = createHash('sha256').update(text).digest('base64url').slice(0, 8)))
-    }
-    return version
+    return this.#factsOf(program).version
+  }
+
+  /** Of most decisions the plan is that of the one before. */
+  #factsOf(program: Program): PlanFacts {
+    return program === this.#last?.program ? this.#last : (this.#last = this.#found(program))
+  }
+
+  #found(program: Program): PlanFacts {
+    let facts = this.#plans.get(program)
+    if (!facts) this.#plans.set(program, (facts = { program, version: versionOf(program), hasDigests: program.limits.some(({ kind }) => kind === 'duplicates') }))
+    return facts
   }
 
   /** Nothing happens by itself to a hold that ends, so somebody has to look. */
@@ -214,6 +222,17 @@ export class Recording {
 }
 
 const NOTHING_LOST = Promise.resolve(undefined)
+
+interface PlanFacts {
+  readonly program: Program
+  readonly version: string
+  readonly hasDigests: boolean
+}
+
+function versionOf({ definition }: Program): string {
+  const text = JSON.stringify(definition, (_, value: unknown) => (value === Infinity ? 'Infinity' : value))
+  return createHash('sha256').update(text).digest('base64url').slice(0, 8)
+}
 
 function usesOf({ limits, charges }: Charges): readonly QuotaUse[] {
   let uses: QuotaUse[] | undefined

@@ -4,7 +4,9 @@ import type { Row } from '../sql/database.ts'
 export interface PostgresPool {
   connect(): Promise<PostgresClient>
   end?(): Promise<unknown>
+  // Method syntax, so that `pg`'s many overloads fit.
   on?(event: 'error', listener: (error: Error) => void): unknown
+  on?(event: 'acquire', listener: (client: PostgresClient) => void): unknown
 }
 
 /** What is used of a `pg` client. Only the first two must be there. */

@@ -43,6 +43,13 @@ export class PostgresDatabase implements Database {
     this.#limits = { connectTimeoutMs, maxWaiting, timeoutMs }
     // A connection that dies in the pool is replaced; unheard, its error would end the process.
     pool.on?.('error', () => {})
+    // From when the pool stops listening to one that it hands out until whoever gets it listens, nobody would.
+    const heard = new WeakSet<PostgresClient>()
+    pool.on?.('acquire', (client) => {
+      if (heard.has(client)) return
+      heard.add(client)
+      client.on?.('error', () => {})
+    })
   }
 
   query(sql: string, params: readonly SqlValue[] = []): Promise<Row[]> {

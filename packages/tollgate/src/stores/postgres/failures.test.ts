@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import net from 'node:net'
+import { Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { freePorts } from '../../../../../tools/services/ports.mjs'
 import { startPostgres } from '../../../../../tools/services/postgres.mjs'
@@ -34,6 +35,19 @@ const waitUntil = async (sql: string) => {
 /** What it fails with. */
 const failureOf = (call: Promise<unknown>) => call.then(() => undefined, (error: unknown) => error)
 const UNAVAILABLE = { code: 'STORE_UNAVAILABLE', status: 503, retryAfterMs: 1000 }
+
+it('is heard when it is lost between the pool and whoever asked', async () => {
+  const pool = new Pool({ connectionString: fresh.url, max: 1 })
+  const mine = await openPostgres(pool)
+  let lost = 0
+  // Right after the pool has stopped listening, and before anybody else could begin to.
+  pool.on('acquire', (client) => queueMicrotask(() => client.emit('error', new Error(`lost ${++lost}`))))
+  expect(await mine.query('SELECT 1 AS v')).toEqual([{ v: 1 }])
+  expect(await mine.query('SELECT 2 AS v')).toEqual([{ v: 2 }])
+  expect(lost).toBe(2)
+  await mine.close()
+  await pool.end()
+})
 
 describe('a pool that is used up', () => {
   it('refuses after a while, and at once when too many wait', async () => {
