@@ -41,7 +41,7 @@ export interface ServerOptions {
   engine?: (namespace: string) => CommonOptions
   /**
    * PostgreSQL, for any number of processes: `postgres://user:password@host:5432/database`. Everything is kept there:
-   * credits, subjects, idempotency keys, API keys, rollout, secret and the demo clock.
+   * credits, recorded usage, subjects, idempotency keys, API keys, rollout, secret and the demo clock.
    */
   databaseUrl?: string
   /** Without a database: the folder where all of that is kept, by one process. Without it, it goes with the process. */

@@ -69,7 +69,7 @@ describe('npm start', () => {
     const { output, url } = await started()
     expect(output()).toMatch(/demo mode/)
     expect(output()).toContain('"demo-admin-key"')
-    expect(output()).toMatch(/Credits, plans,\s+keys, rollout and clock are kept in .*; what limits counted goes with the process/)
+    expect(output()).toMatch(/Credits, plans,\s+what quotas counted, keys, rollout and clock are kept in .*; rates and cooldowns go with the process/)
     expect((await ask(url(), 'demo-admin-key')).status).toBe(200)
   })
 

@@ -107,7 +107,7 @@ describe.each(DIALECTS)('the record in %s', (dialect) => {
       await chat(tollgate, 'u')
       expect(await events('u')).toEqual([])
       clock.advance(100)
-      await expect.poll(() => events('u').then((found) => found.length)).toBe(1)
+      await expect.poll(() => events('u').then((found) => found.length), { timeout: 20_000 }).toBe(1)
       await tollgate.close()
     })
   })

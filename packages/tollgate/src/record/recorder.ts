@@ -5,12 +5,10 @@ import type { UsageEvent } from './event.ts'
 import { EventQueue, type NewEvent } from './queue.ts'
 import type { RecordStore } from './store.ts'
 
-export type { NewEvent } from './queue.ts'
-
 /** How long an event waits before it is sent, at most: with the time of a write, what the death of the process can cost. */
-export const FLUSH_MS = 100
+const FLUSH_MS = 100
 /** It is sent as soon as there are so many. */
-export const MAX_BATCH = 256
+const MAX_BATCH = 256
 const LONGEST_WAIT_MS = 5000
 /** Of events that are lost because too many wait, each so many is told of. */
 const TELL_EVERY = 1000
