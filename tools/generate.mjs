@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 const GENERATED = [
   { script: 'tools/generate-confusables.mjs', file: 'packages/tollgate/src/content/confusables.generated.ts' },
   { script: 'tools/generate-migrations.mjs', file: 'packages/tollgate/src/stores/sql/migrations.generated.ts' },
+  { script: 'tools/generate-lua.mjs', file: 'packages/tollgate/src/stores/redis/scripts.generated.ts' },
 ]
 
 const root = fileURLToPath(new URL('..', import.meta.url))

@@ -56,6 +56,7 @@ function compileCharge(limit: LimitProgram, request: TollgateRequest, now: numbe
   const isTracked = max !== Infinity || kind === 'quota' || kind === 'capacity'
   if (!isTracked || (kind === 'duplicates' && request.content === undefined)) return stated(limit, Infinity, 0)
   charge.max = max
+  charge.isOwn = facts.overrides?.[limit.name] !== undefined
   // A larger bucket takes longer to fill; forgotten earlier, it would refill at once.
   if (charge.kind === CellKind.tokenBucket) charge.retainMs = Math.max(limit.retainMs, Math.ceil((max * charge.windowMs) / charge.refill))
   charge.amount = amountOf(limit, request)

@@ -156,13 +156,13 @@ export class Recording {
     })
     if (known.length === 0 && anchorAt === undefined) return undefined
     const endAt = Math.max(now + 1, ...known.map((total) => total.endAt))
-    const charges: Charge[] = [{ ...newCharge({ cell: RESTORED, kind: CellKind.quota, max: 1, endAt, retainMs: endAt }), amount: 1 }]
+    const charges: Charge[] = [{ ...newCharge({ cell: RESTORED, kind: CellKind.quota, max: 1, endAt, retainMs: endAt }), startAt: 1, amount: 1 }]
     for (const { limit, partition, startAt, endAt, used } of known) {
       // What one charge cannot add, several do.
       for (let left = used; left > 0; left -= MAX_AMOUNT) charges.push({ ...limit.charge, max: Infinity, partition, startAt, endAt, amount: Math.min(left, MAX_AMOUNT) })
     }
     if (anchorAt !== undefined) charges.push({ ...anchorCharge(), startAt: anchorAt, retainMs: Math.max(...this.#catalog.programs.map(({ anchorRetainMs }) => anchorRetainMs)) })
-    return { subject: key, plan: lastPlan ?? this.#catalog.programs[0]!.id, charges, now, action: 'consume' }
+    return { subject: key, plan: lastPlan ?? this.#catalog.programs[0]!.id, charges, now, action: 'consume', isRare: true }
   }
 
   /** One literal, without spreads: this is made with every decision. */

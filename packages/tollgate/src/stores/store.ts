@@ -18,6 +18,12 @@ export interface DecideCommand {
   reservation?: NewReservation
   /** A subject that the store knows nothing of is not decided but told as `stale.isUnknown`: its totals may be on record. */
   unlessUnknown?: boolean
+  /** How long what is on record of a subject can matter, in ms; for stores that know since when they know everybody. */
+  recordedMs?: number
+  /** Charges that no request has: the store need not prepare for more of them. */
+  isRare?: boolean
+  /** The same for every attempt at one request. A store that keeps receipts counts it once, and answers as the first time. */
+  receipt?: string
 }
 
 export interface NewReservation {
@@ -127,7 +133,14 @@ export interface CounterStore {
   erase(subject: string): MaybePromise<void>
   /** A plan under which the subject was admitted, for readers who name none. */
   lastPlan(subject: string): MaybePromise<string | undefined>
+  /**
+   * What a reservation of the subject is called, made of an id that is like no other: a store may have to find a
+   * reservation by its id alone.
+   */
+  reservationId?(subject: string, id: string): string
   /** A hint: the anchor of the subject's own periods, as far as this process knows. `decide` verifies it. */
   knownAnchor(subject: string): number | undefined
+  /** How many processes use the store, as far as this one knows; at least 1. While the store is away each has its share of a limit. */
+  processes?(): number
   close(): MaybePromise<void>
 }

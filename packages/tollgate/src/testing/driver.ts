@@ -32,6 +32,10 @@ export class StoreDriver {
     this.#prefix = prefix
   }
 
+  reservationId(subject: string, id: string): string {
+    return this.store.reservationId?.(subject, id) ?? id
+  }
+
   check(subject: string, ...charges: Charge[]): Promise<KeptOutcome> {
     return this.decide('check', subject, charges)
   }
@@ -45,7 +49,7 @@ export class StoreDriver {
   }
 
   async decide(action: DecideCommand['action'], subject: string, charges: readonly Charge[], asked: Asked = {}): Promise<KeptOutcome> {
-    const { plan = 'plan', ttlMs = 60_000, id = `${this.#prefix}-${++this.#reservations}`, amounts = {}, unlessUnknown = false } = asked
+    const { plan = 'plan', ttlMs = 60_000, id = this.reservationId(subject, `${this.#prefix}-${++this.#reservations}`), amounts = {}, unlessUnknown = false } = asked
     const reservation = action === 'reserve' ? { reservation: { id, ttlMs, memo: { plan, amounts } } } : {}
     const answer = this.store.decide({ subject, plan, charges: charges.map((c) => ({ ...c })), now: this.clock.now(), action, unlessUnknown, ...reservation })
     // An answer given at once is read at once.

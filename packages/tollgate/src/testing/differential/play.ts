@@ -88,7 +88,7 @@ export class Play {
 
   async #ask({ action, subject, plan, limits, amount, partition, digest, ttlMs }: Step & { step: 'ask' }): Promise<void> {
     const charges = this.#limits.flatMap((_, i) => ((limits >> i) & 1 ? [this.#charge(i, plan, amount, partition, digest)] : []))
-    const id = `${this.#prefix}-r${this.#reserved.length}`
+    const id = this.#store.reservationId(this.#subjectName(subject), `${this.#prefix}-r${this.#reserved.length}`)
     const ask = (driver: StoreDriver) => driver.decide(action, this.#subjectName(subject), charges, { plan: `plan${plan}`, ttlMs, id })
     let [theirs, ours] = [await ask(this.#store), await ask(this.#model)]
     const asked = `${action} u${subject} ${charges.map(describeCharge).join(', ')}${action === 'reserve' ? ` for ${ttlMs} ms as r${this.#reserved.length}` : ''}`

@@ -1,0 +1,74 @@
+import type { Script } from './script.ts'
+
+/** What is used of an ioredis client or cluster (5 and later). */
+export interface IoredisClient {
+  readonly isCluster?: boolean
+  callBuffer(command: string, ...args: (string | number)[]): Promise<unknown>
+}
+
+/** What is used of a node-redis client (4 and later). */
+export interface NodeRedisClient {
+  sendCommand(args: string[], options?: object): Promise<unknown>
+}
+
+/** What is used of a node-redis cluster. */
+export interface NodeRedisCluster {
+  readonly masters: unknown
+  sendCommand(firstKey: string | undefined, isReadonly: boolean | undefined, args: string[], options?: object): Promise<unknown>
+}
+
+/** A client of yours, connected or connecting: told by what it can do. */
+export type RedisClient = IoredisClient | NodeRedisClient | NodeRedisCluster
+
+/** The same for every client: replies in bytes. */
+export interface RedisConnection {
+  readonly isCluster: boolean
+  /** @param key that the command is about: in a cluster it says which node is asked. */
+  command(args: readonly string[], key?: string): Promise<unknown>
+  /** One round trip; a second one where Redis has not seen the script yet, or has forgotten it in a restart or failover. */
+  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>
+}
+
+/** @throws TypeError for what is no client of Redis */
+export function connectionOf(client: RedisClient): RedisConnection {
+  const send = senderOf(client)
+  return {
+    isCluster: isCluster(client),
+    command: send,
+    async run({ sha, text }, keys, args) {
+      const rest = [String(keys.length), ...keys, ...args]
+      try {
+        return await send(['EVALSHA', sha, ...rest], keys[0])
+      } catch (error) {
+        if (!(error as Error).message?.startsWith('NOSCRIPT')) throw error
+        return send(['EVAL', text, ...rest], keys[0])
+      }
+    },
+  }
+}
+
+type Send = RedisConnection['command']
+
+function senderOf(client: RedisClient): Send {
+  if (isIoredis(client)) return ([command, ...args]) => client.callBuffer(command!, ...args)
+  if (typeof (client as NodeRedisClient | null)?.sendCommand !== 'function') {
+    throw new TypeError('client: it is no client of Redis; give one of ioredis or node-redis (the package redis), or a cluster of one of them')
+  }
+  if (isNodeCluster(client)) return (args, key) => client.sendCommand(key, false, args as string[], IN_BYTES)
+  return (args) => client.sendCommand(args as string[], IN_BYTES)
+}
+
+/** How node-redis 5 and later, and 4, are told to leave replies as bytes; `$` is RESP's type of them. */
+const IN_BYTES = { typeMapping: { ['$'.charCodeAt(0)]: Buffer }, returnBuffers: true }
+
+function isIoredis(client: RedisClient): client is IoredisClient {
+  return typeof (client as IoredisClient | null)?.callBuffer === 'function'
+}
+
+function isNodeCluster(client: RedisClient): client is NodeRedisCluster {
+  return 'masters' in client
+}
+
+function isCluster(client: RedisClient): boolean {
+  return isIoredis(client) ? client.isCluster === true : isNodeCluster(client)
+}

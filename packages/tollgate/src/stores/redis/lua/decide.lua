@@ -1,0 +1,260 @@
+-- Decides requests under one plan, each as a whole: either all its charges are counted, or none is.
+--
+-- Before this body stands what the plan says, as data (see layout.ts):
+--   PLAN     its name; '' when there is nothing to count
+--   RETAIN   ms that the subject's record matters after a write
+--   PATTERN  finds the numbers of a request; nil when they are more than a pattern can
+--   C        its charges, FIELDS numbers each: kind, amount, max, window, refill, place of its key, place of its words, cell,
+--            head, ms that it matters, place of its own numbers (a quota's period, an anchor, the serial of a new cell of
+--            capacity; 0 for none), largest count of its width. A negative amount or max is a place among the numbers.
+--   R        its keys: for each its directory, number of cells, format and number of their words, ms that they matter;
+--            false for a log. The first is the subject's record.
+-- KEYS per request: one for each of R, the partition's sentinel, [the subject's index], [a reservation], [a receipt].
+-- ARGV: now, or '' for Redis's clock; ms that totals on record matter; then per request what it asks, the index's members
+--   of R's keys but the first, and of a reservation its own member, ttl, serial, subject, charges and body.
+--   What it asks: c, u or r (check, consume, reserve), x when something else denied it, u when a subject that nothing is
+--   known of is not to be decided, a when the anchor is only believed, i when it has an index, k when it has a receipt
+--   ('-' otherwise), and its numbers, each after a space.
+-- Returns one string per request: B status, I6 now, and for each of R an I4 length and the record as it was before, or of a
+--   log I7 used, I7 total, I6 newest and I6 the instant of the entry after which it frees enough.
+--   Status: 0 denied, 1 admitted, 2 stale, 3 unknown, 4 admitted before, 9 failed (and a text).
+--- include lib/time
+--- include lib/cell
+--- include lib/record
+--- include lib/log
+--- include lib/index
+--- include lib/reservation
+
+local FIELDS = 12
+local CHECK, RESERVE = 99, 114
+local DENIED, ADMITTED, STALE, UNKNOWN, REPEATED, FAILED = 0, 1, 2, 3, 4, 9
+local YEAR_MS = 34560000000
+local RECEIPT_MS = 86400000
+
+-- Loads what a key of R holds: the words of its cells one after the other, and around them what stays as it is.
+local function load(key, shape)
+  local raw = redis.call('GET', key)
+  if not raw then
+    local w = {}
+    for i = 1, shape[4] do w[i] = 0 end
+    return { key = key, raw = '', w = w, plan = '', tick = 0 }
+  end
+  local format, tick, plan_length = struct.unpack('<BI3B', raw)
+  local place = 6 + plan_length
+  local directory = shape[1]
+  if format == FORMAT and string.sub(raw, place + 1, place + #directory) == directory then
+    local count = string.byte(raw, place)
+    local words_at = place + 1 + 5 * count
+    local w = { struct.unpack(shape[3], raw, words_at) }
+    local tail = w[shape[4] + 1]
+    w[shape[4] + 1] = nil
+    local holds_at = tail
+    for i = shape[2] + 1, count do holds_at = holds_at + bytes_of(string.byte(raw, place + 5 * i)) end
+    return { key = key, raw = raw, w = w, plan = string.sub(raw, 6, place - 1), tick = tick, words_at = words_at, tail = tail, holds_at = holds_at, holds = holds_from(raw, holds_at) }
+  end
+  -- Written under another plan, or with counts that are longer than usual.
+  local all = parse(raw)
+  local w = {}
+  for i = 1, shape[2] do
+    local cell, head = struct.unpack('<I4B', directory, 5 * i - 4)
+    local words = words_in(all, cell, head)
+    for j = 1, word_count(head) do w[#w + 1] = words[j] end
+  end
+  return { key = key, raw = raw, w = w, plan = all.plan, tick = tick, holds = all.holds, all = all }
+end
+
+-- Writes back what load gave, with what became of its words and holds. Returns whether the key lives longer now.
+local function store(r, shape, now, plan, retain_ms)
+  local is_new = not lives(r.tick, now, retain_ms)
+  if r.words_at and not r.is_wide and not is_new and plan == r.plan then
+    local value = string.sub(r.raw, 1, r.words_at - 1) .. struct.pack(shape[3], unpack(r.w))
+    if r.holds_changed then
+      value = value .. string.sub(r.raw, r.tail, r.holds_at - 1) .. pack_holds(r.holds, now)
+    else
+      value = value .. string.sub(r.raw, r.tail)
+    end
+    put(r.key, value, r.tick, now, false)
+    return false
+  end
+  if is_new then r.tick = tick_after(now, retain_ms) end
+  if r.raw == '' and not r.is_wide then
+    put(r.key, struct.pack('<BI3B', FORMAT, r.tick, #plan) .. plan .. string.char(shape[2]) .. shape[1] .. struct.pack(shape[3], unpack(r.w)) .. pack_holds(r.holds, now), r.tick, now, true)
+    return true
+  end
+  local all = r.all or (r.raw == '' and new_record() or parse(r.raw))
+  -- The cells of this plan come first, so that the next request finds them at once.
+  local order, own = {}, {}
+  local at = 0
+  for i = 1, shape[2] do
+    local cell, head = struct.unpack('<I4B', shape[1], 5 * i - 4)
+    local words = words_in(all, cell, head)
+    for j = 1, word_count(head) do words[j] = r.w[at + j] end
+    at = at + word_count(head)
+    order[i] = cell * 16 + head % 16
+    own[order[i]] = true
+  end
+  for _, key in ipairs(all.order) do
+    if not own[key] then order[#order + 1] = key end
+  end
+  all.order, all.plan, all.tick, all.holds = order, plan, r.tick, r.holds
+  put(r.key, encode(all, now), r.tick, now, is_new)
+  return is_new
+end
+
+local function described(records, status, now)
+  local reply = struct.pack('<BI6', status, now)
+  for i = 1, #records do
+    local r = records[i]
+    if r.log then
+      reply = reply .. struct.pack('<I4I7I7I6I6', 26, r.log.used, r.log.total, r.log.newest, r.frees_at or 0)
+    else
+      reply = reply .. struct.pack('<I4', #r.raw) .. r.raw
+    end
+  end
+  return reply
+end
+
+local function decide(now, recorded_ms, what, keys_at, args_at)
+  local action = string.byte(what, 1)
+  local n = {}
+  if PATTERN then
+    n = { string.match(what, PATTERN) }
+    for i = 1, #n do n[i] = tonumber(n[i]) end
+  else
+    for number in string.gmatch(what, '%d+') do n[#n + 1] = tonumber(number) end
+  end
+
+  local has_index = string.byte(what, 5) == 105
+  local place = keys_at + #R + (has_index and 2 or 1)
+  local reservation_key = action == RESERVE and KEYS[place]
+  local receipt_key = string.byte(what, 6) == 107 and KEYS[place + (reservation_key and 1 or 0)]
+  if receipt_key then
+    local receipt = redis.call('GET', receipt_key)
+    if receipt then return receipt end
+  end
+
+  local records = {}
+  for i = 1, #R do
+    if R[i] then records[i] = load(KEYS[keys_at + i - 1], R[i]) else records[i] = { key = KEYS[keys_at + i - 1] } end
+  end
+  local own = records[1]
+  if own.plan == '' and string.byte(what, 3) == 117 then
+    -- A partition that has been there for longer than anything on record matters has lost nobody: the subject is new.
+    local since = redis.call('GET', KEYS[keys_at + #R])
+    if not since or tonumber(since) > now - recorded_ms then return described({}, UNKNOWN, now) end
+  end
+
+  local admitted, is_stale = string.byte(what, 2) ~= 120, false
+  for i = 1, #C, FIELDS do
+    local kind, amount, max, window, r = C[i], C[i + 1], C[i + 2], C[i + 3], records[C[i + 5]]
+    if amount < 0 then amount = n[-amount] end
+    if max < 0 then max = n[-max] end
+    if kind == LOG then
+      r.log = read_log(r.key, window, now)
+      if r.log.used + amount > max then
+        admitted = false
+        if amount <= max then r.frees_at = reaching(r.key, r.log, r.log.used + amount - max) end
+      end
+    else
+      local w, at, start_at, end_at = r.w, C[i + 6], 0, 0
+      if kind == QUOTA then
+        start_at, end_at = n[C[i + 10]], n[C[i + 10] + 1]
+        if now < start_at or now >= end_at then is_stale = true end
+      elseif kind == ANCHOR then
+        start_at = n[C[i + 10]]
+        if w[at] == 0 and string.byte(what, 4) == 97 or w[at] ~= 0 and w[at] ~= start_at then is_stale = true end
+      end
+      if is_ahead(kind, w, at, r.holds, C[i + 7], now) then
+        repair(kind, start_at, end_at, w, at, r.holds, C[i + 7], now)
+        r.is_changed, r.holds_changed = true, r.holds ~= nil
+      end
+      if not passes(kind, amount, max, window, C[i + 4], start_at, w, at, r.holds, C[i + 7], now) then admitted = false end
+    end
+  end
+  if is_stale then return described(records, STALE, now) end
+  if action == CHECK then return described(records, admitted and ADMITTED or DENIED, now) end
+  if not admitted then
+    -- A denied request notices a step of the clock too, or its wait would begin anew with each attempt.
+    for i = 1, #R do
+      local r = records[i]
+      if r.log then
+        repair_log(r.key, r.log, now)
+      elseif r.is_changed then
+        store(r, R[i], now, r.plan, i == 1 and RETAIN or R[i][5])
+      end
+    end
+    return described(records, DENIED, now)
+  end
+  if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
+  local reply = described(records, ADMITTED, now)
+
+  local index = KEYS[keys_at + #R + 1]
+  -- After the members of the index.
+  local own_args = args_at + #R
+  local ttl, serial, kept = 0, 0, nil
+  if reservation_key then ttl, serial, kept = tonumber(ARGV[own_args + 1]), tonumber(ARGV[own_args + 2]), {} end
+  for i = 1, #C, FIELDS do
+    local kind, amount, max, window, refill, r = C[i], C[i + 1], C[i + 2], C[i + 3], C[i + 4], records[C[i + 5]]
+    if amount < 0 then amount = n[-amount] end
+    if max < 0 then max = n[-max] end
+    local start_at = C[i + 10] > 0 and n[C[i + 10]] or 0
+    if kind == LOG then
+      repair_log(r.key, r.log, now)
+      if append(r.key, r.log, window, now, amount) then remember(index, ARGV[args_at + C[i + 5] - 1], now, window + 660000) end
+    else
+      local w, at = r.w, C[i + 6]
+      r.is_changed = true
+      if kind == BUCKET then r.retain_ms = math.max(r.retain_ms or 0, math.ceil(max * window / refill)) end
+      if reservation_key and (kind == QUOTA or kind == CONCURRENCY or kind == CAPACITY) then
+        if kind == QUOTA then
+          if start_at > w[at] then w[at], w[at + 1] = start_at, 0 end
+          start_at = w[at]
+        end
+        if amount > 0 then
+          local holds = r.holds or {}
+          local h = #holds
+          holds[h + 1], holds[h + 2], holds[h + 3], holds[h + 4], holds[h + 5], holds[h + 6] = C[i + 7], serial, amount, now + ttl, kind == QUOTA and start_at or 0, now
+          r.holds, r.holds_changed, r.retain_ms = holds, true, math.max(r.retain_ms or 0, ttl)
+        end
+      else
+        local largest = apply(kind, amount, max, window, refill, start_at, w, at, now)
+        if largest > C[i + 11] or largest < -C[i + 11] then r.is_wide = true end
+      end
+    end
+    if kept then kept[#kept + 1] = struct.pack('<I6I7', start_at, amount) end
+  end
+  -- Where nothing is counted the subject stays as unknown as it was.
+  if PLAN ~= '' then
+    if own.raw == '' then redis.call('SET', KEYS[keys_at + #R], string.format('%.0f', now), 'NX', 'PX', YEAR_MS) end
+    for i = 1, #R do
+      local r = records[i]
+      if not r.log then
+        local retain_ms = math.max(i == 1 and RETAIN or R[i][5], r.retain_ms or 0)
+        if i == 1 and own.plan ~= PLAN or r.is_changed or not lives(r.tick, now, retain_ms) then
+          local is_longer = store(r, R[i], now, i == 1 and PLAN or '', retain_ms)
+          if i > 1 and is_longer then remember(index, ARGV[args_at + i - 1], now, r.tick * TICK_MS - now) end
+        end
+      end
+    end
+  end
+  if reservation_key then
+    put_reservation(reservation_key, { status = OPEN, flags = 0, charged_at = now, expires_at = now + ttl, settled_at = 0, serial = serial, kept = kept, subject = ARGV[own_args + 3], charges = ARGV[own_args + 4], amounts = '', body = ARGV[own_args + 5] }, now)
+    remember(index, ARGV[own_args], now, ttl + 2 * RECEIPT_MS)
+  end
+  if receipt_key then redis.call('SET', receipt_key, reply, 'PX', RECEIPT_MS) end
+  return reply
+end
+
+local now = clock(ARGV[1])
+local replies = {}
+local key, arg = 1, 3
+while arg <= LAST do
+  local what = ARGV[arg]
+  local ok, reply = pcall(decide, now, tonumber(ARGV[2]), what, key, arg)
+  if not ok then reply = struct.pack('<B', FAILED) .. tostring(type(reply) == 'table' and reply.err or reply) end
+  replies[#replies + 1] = reply
+  local has_index, reserves, has_receipt = string.byte(what, 5) == 105, string.byte(what, 1) == RESERVE, string.byte(what, 6) == 107
+  key = key + #R + 1 + (has_index and 1 or 0) + (reserves and 1 or 0) + (has_receipt and 1 or 0)
+  arg = arg + #R + (reserves and 6 or 0)
+end
+return replies
