@@ -1,0 +1,388 @@
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { createTollgate } from '../engine/create.ts'
+import { TollgateError } from '../errors/index.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { MemoryLedger } from '../ledger/memory.ts'
+import { SqlLedger } from '../ledger/sql.ts'
+import { migrate } from '../stores/sql/migrate.ts'
+import { controlledClock } from '../testing/clock.ts'
+import { freshDatabase } from '../testing/databases.ts'
+import { redisUrl, uniquePrefix } from '../testing/redis-servers.ts'
+import { CacheManager, OperationType, operations, plans, RateLimiter, SubscriptionTier, TokenBilling, type TokenBillingOptions, type TokenOperation, UserCache, type UserProfile } from './telegram-bot.ts'
+
+const START_AT = Date.UTC(2027, 0, 31, 12)
+const { CHATGPT_MESSAGE: chat, IMAGE_GENERATION: image } = OperationType
+const USER = 'id-7'
+
+let redis: Redis
+const closing: (() => Promise<unknown>)[] = []
+beforeAll(async () => {
+  redis = new Redis(await redisUrl())
+})
+afterAll(() => redis.quit())
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+const profileOf = (changes: Partial<UserProfile> = {}): UserProfile => ({ id: USER, telegramId: '1007', username: 'seven', tier: 'Gift', tokensBalance: 100, tokensSpent: 0, ...changes })
+
+async function billingOf(options: TokenBillingOptions & { profile?: Partial<UserProfile> | null } = {}) {
+  const { profile = {}, ...rest } = options
+  const clock = controlledClock(START_AT)
+  const users = new UserCache(new CacheManager(redis, uniquePrefix(), 60, { timeoutMs: 10_000 }))
+  const audit: TokenOperation[] = []
+  const balances: [string, number][] = []
+  const made: TokenBillingOptions = {
+    ledger: new MemoryLedger(clock),
+    clock,
+    onTokenOperation: (operation) => audit.push(operation),
+    onBalanceUpdate: (userId, newBalance) => balances.push([userId, newBalance]),
+    ...rest,
+  }
+  if (profile) await users.setUserProfile(USER, profileOf(profile))
+  return { clock, users, audit, balances, ledger: made.ledger!, billing: new TokenBilling(users, made), another: () => new TokenBilling(users, made) }
+}
+
+async function sqlLedger(dialect: 'sqlite' | 'postgres'): Promise<SqlLedger> {
+  const { database, drop } = await freshDatabase(dialect)
+  await migrate(database)
+  const ledger = new SqlLedger(database)
+  closing.push(async () => {
+    await ledger.close()
+    await drop()
+  })
+  return ledger
+}
+
+describe('tokens', () => {
+  it('are what the profile says, until the ledger knows better', async () => {
+    const { billing, ledger, users, clock } = await billingOf({ profile: { tokensBalance: 24, tokensSpent: 76 } })
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 24, tokensSpent: 76 })
+    expect(await ledger.balance(`default/telegram:${USER}`)).toMatchObject({ granted: 0 })
+    expect(await billing.canAffordOperation(USER, image)).toEqual({ canAfford: true, cost: 10, balance: 24, deficit: 0 })
+    expect(await billing.estimateOperations(USER, image)).toBe(2)
+    expect(await billing.estimateOperations(USER, chat)).toBe(4)
+    expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 14 })
+    expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 4 })
+    const denied = await billing.deductTokens(USER, image)
+    expect(denied).toMatchObject({ success: false, newBalance: 4 })
+    expect(denied.error).toContain('Insufficient tokens')
+    expect(await billing.canAffordOperation(USER, image)).toEqual({ canAfford: false, cost: 10, balance: 4, deficit: 6 })
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 4, tokensSpent: 96 })
+    expect(await users.getUserProfile(USER)).toMatchObject({ tokensBalance: 4, tokensSpent: 96, username: 'seven' })
+    expect(await ledger.balance(`default/telegram:${USER}`)).toMatchObject({ available: 4, spent: 96, at: clock.now() })
+    expect(await ledger.verify(null)).toEqual([])
+  })
+
+  it.each<['sqlite' | 'postgres' | 'memory']>([['memory'], ['sqlite'], ['postgres']])('200 deductions at once, of two objects on one ledger (%s), with tokens for 37: exactly 37 succeed', async (kind) => {
+    const { billing, another, audit, balances, ledger, users } = await billingOf({ profile: { tokensBalance: 37 * 5 + 4, tokensSpent: 11 }, ...(kind !== 'memory' && { ledger: await sqlLedger(kind) }) })
+    const other = another()
+    const results = await Promise.all(Array.from({ length: 200 }, (_, i) => (i % 2 ? billing : other).deductTokens(USER, chat)))
+    expect(results.filter(({ success }) => success)).toHaveLength(37)
+    expect(new Set(results.flatMap(({ success, newBalance }) => (success ? [newBalance] : [])))).toEqual(new Set(Array.from({ length: 37 }, (_, i) => 4 + 5 * i)))
+    expect(audit).toHaveLength(37)
+    expect(new Set(audit.map(({ id }) => id)).size).toBe(37)
+    expect(balances).toHaveLength(37)
+    await users.invalidateTokenBalance(USER)
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 4, tokensSpent: 11 + 37 * 5 })
+    expect(await ledger.verify(null)).toEqual([])
+  })
+
+  it('opened by many at once are entered once, also where one breaks off', async () => {
+    const { billing, another, ledger } = await billingOf({ profile: { tokensBalance: 50, tokensSpent: 30 } })
+    // As whoever died after the first step has left it.
+    await ledger.run(`default/telegram:${USER}`, { kind: 'hold', id: 'telegram-bot opening balance', amount: 0, ttlMs: 60_000 })
+    const results = await Promise.all([billing, another(), another()].map((each) => each.deductTokens(USER, image)))
+    expect(results.map(({ newBalance }) => newBalance).toSorted()).toEqual([20, 30, 40])
+    expect(await ledger.balance(`default/telegram:${USER}`)).toMatchObject({ balance: 20, granted: 80, spent: 60 })
+    expect(await ledger.verify(null)).toEqual([])
+  })
+
+  it('of a user nobody knows are none, and nothing is given or taken', async () => {
+    const { billing, audit } = await billingOf({ profile: null })
+    expect(await billing.getBalance(USER)).toBeNull()
+    expect(await billing.canAffordOperation(USER, chat)).toEqual({ canAfford: false, cost: 5, balance: 0, deficit: 5 })
+    expect(await billing.estimateOperations(USER, chat)).toBe(0)
+    for (const result of [await billing.deductTokens(USER, chat), await billing.addTokens(USER, 5)]) expect(result).toMatchObject({ success: false, newBalance: 0, error: expect.stringContaining('Unknown user') })
+    expect(await billing.refundTokens(USER, chat)).toMatchObject({ success: false, newBalance: 0 })
+    expect(audit).toEqual([])
+  })
+
+  it('come from the database where it is given, rather than from a profile in the cache', async () => {
+    let fetches = 0
+    const { billing } = await billingOf({ profile: { tokensBalance: 1000 }, fetchBalance: async () => (fetches++, { tokensBalance: 12, tokensSpent: 3 }) })
+    expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 2 })
+    expect(await billing.deductTokens(USER, chat)).toMatchObject({ success: false, newBalance: 2 })
+    expect(fetches).toBe(1)
+  })
+
+  it('that are added stay when the month\'s are set anew, which are set and not added', async () => {
+    const { billing, audit, ledger } = await billingOf({ profile: { tokensBalance: 40, tokensSpent: 60 } })
+    expect(await billing.addTokens(USER, 25, { key: 'payment-1' })).toEqual({ success: true, newBalance: 65 })
+    expect(await billing.addTokens(USER, 25, { key: 'payment-1' })).toEqual({ success: true, newBalance: 65 })
+    // What the profile had was the month before's.
+    expect(await billing.resetMonthlyTokens(USER, 'Gift', { key: '2027-01-31' })).toEqual({ success: true, newBalance: 125 })
+    await billing.deductTokens(USER, image)
+    expect(await billing.resetMonthlyTokens(USER, 'Gift', { key: '2027-01-31' })).toEqual({ success: true, newBalance: 115 })
+    expect(await billing.resetMonthlyTokens(USER, 'Gift', { key: '2027-02-28' })).toEqual({ success: true, newBalance: 125 })
+    expect(await billing.resetMonthlyTokens(USER, 'Gift')).toEqual({ success: true, newBalance: 125 })
+    expect(await billing.resetMonthlyTokens(USER, SubscriptionTier.Professional)).toEqual({ success: true, newBalance: 2025 })
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 2025, tokensSpent: 70 })
+    expect(audit.map(({ type, amount, tier, tokensBalance }) => [type, amount, tier, tokensBalance])).toEqual([
+      ['add', 25, undefined, 65],
+      ['reset', 100, 'Gift', 125],
+      ['deduct', 10, undefined, 115],
+      ['reset', 100, 'Gift', 125],
+      ['reset', 100, 'Gift', 125],
+      ['reset', 2000, 'Professional', 2025],
+    ])
+    expect(await ledger.verify(null)).toEqual([])
+  })
+
+  it('of a month are set for a user nobody knew, and last until they are set again', async () => {
+    const { billing, clock } = await billingOf({ profile: null })
+    expect(await billing.resetMonthlyTokens(USER, 'Gift')).toEqual({ success: true, newBalance: 100 })
+    clock.advance(400 * 86_400_000)
+    expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 90 })
+  })
+
+  it('are those of the engine that uses the same ledger', async () => {
+    const { billing, ledger, users } = await billingOf({ profile: null })
+    const tollgate = createTollgate({ plans, operations, ledger })
+    await tollgate.setPlan(`telegram:${USER}`, 'Professional')
+    expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 1990 })
+    await tollgate.reserve({ subject: `telegram:${USER}`, operation: 'sora_image' })
+    await users.invalidateTokenBalance(USER)
+    // What is held cannot be spent.
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 1980, tokensSpent: 10 })
+    expect(await tollgate.balance(`telegram:${USER}`)).toMatchObject({ balance: 1990, reserved: 10 })
+  })
+})
+
+describe('refunds', () => {
+  it('give back the latest deduction for the operation, each once', async () => {
+    const { billing, audit } = await billingOf()
+    await billing.deductTokens(USER, image)
+    await billing.deductTokens(USER, image)
+    await billing.deductTokens(USER, chat)
+    expect(await Promise.all([1, 2, 3].map(() => billing.refundTokens(USER, image)))).toMatchObject([{ success: true }, { success: true }, { success: false, newBalance: 95 }])
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 95, tokensSpent: 5 })
+    expect(audit.filter(({ type }) => type === 'refund').map(({ amount, operation }) => [amount, operation])).toEqual([[10, image], [10, image]])
+    const of = new Map(audit.map(({ id, type }) => [id, type]))
+    expect(of.size).toBe(5)
+  })
+
+  it('leave alone what was paid for long ago', async () => {
+    const { billing, clock } = await billingOf()
+    await billing.deductTokens(USER, image)
+    clock.advance(3_600_001)
+    expect(await billing.refundTokens(USER, image)).toMatchObject({ success: false, newBalance: 90, error: expect.stringContaining('Nothing to refund') })
+  })
+
+  it('by key are of that deduction, which was made once', async () => {
+    const { billing } = await billingOf()
+    expect(await billing.deductTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
+    expect(await billing.deductTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
+    expect(await billing.deductTokens(USER, chat, { key: 'update-2' })).toEqual({ success: true, newBalance: 90 })
+    expect(await billing.refundTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
+    expect(await billing.refundTokens(USER, chat, { key: 'update-1' })).toMatchObject({ success: false, newBalance: 95 })
+    expect(await billing.refundTokens(USER, chat, { key: 'update-3' })).toMatchObject({ success: false })
+  })
+
+  it('are not added to an allowance that was set since', async () => {
+    const { billing, ledger } = await billingOf({ profile: { tokensBalance: 0 } })
+    await billing.resetMonthlyTokens(USER, 'Gift')
+    await billing.deductTokens(USER, image)
+    await billing.resetMonthlyTokens(USER, 'Gift')
+    expect(await billing.refundTokens(USER, image)).toEqual({ success: true, newBalance: 100 })
+    expect(await ledger.verify(null)).toEqual([])
+  })
+})
+
+describe('listeners', () => {
+  it('that throw or hang undo nothing, and the operation is told of', async () => {
+    const errors: unknown[] = []
+    const balances: number[] = []
+    const { billing, audit, clock } = await billingOf({
+      onBalanceUpdate: (_, balance) => { balances.push(balance); throw new Error('no database') },
+      onError: (error) => { errors.push(error); throw new Error('the log is full') },
+    })
+    expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 90 })
+    expect(errors).toMatchObject([{ message: 'no database' }])
+    expect(audit).toMatchObject([{ userId: USER, type: 'deduct', amount: 10, operation: image, tokensBalance: 90, tokensSpent: 10, at: new Date(clock.now()) }])
+    const hanging = await billingOf({ onTokenOperation: () => new Promise(() => {}) })
+    const result = hanging.billing.deductTokens(USER, image)
+    await expect.poll(() => hanging.clock.nextTimerMs()).toBe(5000)
+    await expect.poll(() => hanging.balances).toEqual([[USER, 90]])
+    hanging.clock.advance(5000)
+    expect(await result).toEqual({ success: true, newBalance: 90 })
+  })
+
+  it('hear of one user in the order of the ledger, however long they take', async () => {
+    const heard: number[] = []
+    const { billing } = await billingOf({
+      onBalanceUpdate: async (_, balance) => {
+        for (let i = 0; i < balance / 10; i++) await new Promise((resolve) => setImmediate(resolve))
+        heard.push(balance)
+      },
+    })
+    await billing.deductTokens(USER, image)
+    await Promise.all(Array.from({ length: 5 }, () => billing.deductTokens(USER, image)))
+    expect(heard).toEqual([90, 80, 70, 60, 50, 40])
+  })
+})
+
+/** A ledger that is asked, and of which one call goes wrong. */
+function faulty(ledger: Ledger, wrong: 'fails' | 'loses'): Ledger & { balanceCalls: number; isWrong: boolean } {
+  const proxy = {
+    balanceCalls: 0,
+    isWrong: false,
+    name: ledger.name,
+    async run(subject: string, command: Parameters<Ledger['run']>[1]) {
+      if (!proxy.isWrong || command.kind === 'cancel') return ledger.run(subject, command)
+      if (wrong === 'loses') await ledger.run(subject, command)
+      throw new TollgateError('STORE_UNAVAILABLE', 'connection lost')
+    },
+    balance: (subject: string, amount?: number) => (proxy.balanceCalls++, ledger.balance(subject, amount)),
+    entries: ledger.entries.bind(ledger),
+    balanceAt: ledger.balanceAt.bind(ledger),
+    runDue: ledger.runDue.bind(ledger),
+    verify: ledger.verify.bind(ledger),
+    erase: ledger.erase.bind(ledger),
+    close: ledger.close.bind(ledger),
+  }
+  return proxy
+}
+
+describe('when things go wrong', () => {
+  it.each(['fails', 'loses'] as const)('a ledger that %s charges nothing for what was not done', async (wrong) => {
+    const ledger = faulty(new MemoryLedger({ now: () => START_AT }), wrong)
+    const { billing, clock, audit } = await billingOf({ ledger })
+    await billing.deductTokens(USER, chat)
+    ledger.isWrong = true
+    await expect(billing.deductTokens(USER, image)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    ledger.isWrong = false
+    clock.advance(0)
+    await expect.poll(async () => (await ledger.balance(`default/telegram:${USER}`)).available).toBe(95)
+    expect(audit).toHaveLength(1)
+  })
+
+  it('a lost Redis costs reads of the ledger, and nothing else', async () => {
+    const users = new UserCache(new CacheManager({ call: () => Promise.reject(new Error('connection lost')) }, 'p'))
+    const billing = new TokenBilling(users, { fetchBalance: async () => ({ tokensBalance: 12, tokensSpent: 0 }) })
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 12, tokensSpent: 0 })
+    expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 2 })
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 2, tokensSpent: 10 })
+    expect(await billing.canAffordOperation(USER, chat)).toEqual({ canAfford: false, cost: 5, balance: 2, deficit: 3 })
+    expect(await billing.refundTokens(USER, image)).toEqual({ success: true, newBalance: 12 })
+  })
+
+  it('what the cache says wrongly leads no deduction astray, and denies nobody', async () => {
+    const { billing, users } = await billingOf({ profile: { tokensBalance: 12 } })
+    await users.setTokenBalance(USER, { tokensBalance: 1000, tokensSpent: 0 })
+    expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 2 })
+    await users.setTokenBalance(USER, { tokensBalance: 1000, tokensSpent: 0 })
+    expect(await billing.deductTokens(USER, image)).toMatchObject({ success: false, newBalance: 2 })
+    await billing.addTokens(USER, 100)
+    await users.setTokenBalance(USER, { tokensBalance: 3, tokensSpent: 0 })
+    expect(await billing.canAffordOperation(USER, image)).toEqual({ canAfford: true, cost: 10, balance: 102, deficit: 0 })
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 102, tokensSpent: 10 })
+  })
+
+  it.each<[string, (billing: TokenBilling) => unknown, string]>([
+    ['an unknown operation', (billing) => billing.deductTokens(USER, 'chatgpt' as never), 'UNKNOWN_OPERATION'],
+    ['a refund of an unknown operation', (billing) => billing.refundTokens(USER, 'toString' as never), 'UNKNOWN_OPERATION'],
+    ['an unknown tier', (billing) => billing.resetMonthlyTokens(USER, 'Silver' as never), 'UNKNOWN_PLAN'],
+    ['no tokens', (billing) => billing.addTokens(USER, 0), 'INVALID_REQUEST'],
+    ['parts of tokens', (billing) => billing.addTokens(USER, 0.5), 'INVALID_REQUEST'],
+    ['an empty key', (billing) => billing.deductTokens(USER, chat, { key: '' }), 'INVALID_REQUEST'],
+    ['no user', (billing) => billing.deductTokens('', chat), 'INVALID_REQUEST'],
+    ['a user of too many characters', (billing) => billing.deductTokens('u'.repeat(201), chat), 'INVALID_REQUEST'],
+  ])('%s is refused', async (_, act, code) => {
+    const { billing } = await billingOf()
+    await expect((async () => act(billing))()).rejects.toMatchObject({ code })
+  })
+})
+
+describe('a day of a bot', () => {
+  it('reads nine balances of ten from the cache', async () => {
+    const ledger = faulty(new MemoryLedger({ now: () => START_AT }), 'fails')
+    const { billing, users } = await billingOf({ ledger, profile: null })
+    let reads = 0
+    const userIds = Array.from({ length: 50 }, (_, i) => `id-${i}`)
+    for (const userId of userIds) await billing.resetMonthlyTokens(userId, 'Professional')
+    ledger.balanceCalls = 0
+    // Sessions of messages, with a look at the balance now and then; between sessions a minute passes, and the entry ends.
+    for (const [i, userId] of userIds.entries()) {
+      await users.invalidateTokenBalance(userId)
+      for (let message = 0; message < 3 + (i % 6); message++) {
+        const operation = message % 4 === 3 ? image : chat
+        expect(await billing.canAffordOperation(userId, operation)).toMatchObject({ canAfford: true })
+        reads++
+        expect(await billing.deductTokens(userId, operation)).toMatchObject({ success: true })
+        if (message % 2 === 0) continue
+        await billing.getBalance(userId)
+        await billing.estimateOperations(userId, chat)
+        reads += 2
+      }
+    }
+    expect(1 - ledger.balanceCalls / reads).toBeGreaterThanOrEqual(0.9)
+  })
+
+  it('goes as the documents have it: identify, limit, afford, deduct, run, and refund what failed', async () => {
+    const prefix = uniquePrefix()
+    // The users' table of the documents.
+    const rows = new Map<string, UserProfile>()
+    const getOrCreateUser = async (telegramId: string, username: string): Promise<UserProfile> => {
+      const found = await userCache.getOrFetchUserProfile(telegramId, async () => [...rows.values()].find((row) => row.telegramId === telegramId) ?? null)
+      if (found) return found
+      const created: UserProfile = { id: `id-${rows.size + 1}`, telegramId, username, tier: SubscriptionTier.Gift, subscriptionExpiresAt: null, tokensBalance: 0, tokensSpent: 0, channelSubscribedAt: null, createdAt: new Date(START_AT), updatedAt: new Date(START_AT) }
+      rows.set(created.id, created)
+      await userCache.setUserProfile(created.id, created)
+      return created
+    }
+    const clock = controlledClock(START_AT)
+    const rateLimiter = new RateLimiter(redis, { clock, prefix, timeoutMs: 60_000 })
+    const cacheManager = new CacheManager(redis, `${prefix}bot`, 300)
+    const userCache = new UserCache(cacheManager)
+    const audit: string[] = []
+    const tokenBilling = new TokenBilling(userCache, {
+      onBalanceUpdate: async (userId, newBalance) => void (rows.get(userId)!.tokensBalance = newBalance),
+      onTokenOperation: async ({ type, amount, tokensSpent, userId }) => {
+        audit.push(`${type} ${amount}`)
+        rows.get(userId)!.tokensSpent = tokensSpent
+      },
+    })
+    const request = async (operation: OperationType, run: () => Promise<string>): Promise<string> => {
+      const user = await getOrCreateUser('1007', 'seven')
+      const limit = await rateLimiter.checkLimit(user.id, user.tier, operation)
+      if (!limit.allowed) return `wait ${limit.retryAfter} s`
+      const { canAfford, cost, deficit } = await tokenBilling.canAffordOperation(user.id, operation)
+      if (!canAfford) return `${deficit} of ${cost} tokens are missing`
+      const { success, newBalance, error } = await tokenBilling.deductTokens(user.id, operation)
+      if (!success) return error!
+      try {
+        return `${await run()}; ${newBalance} tokens and ${limit.remaining} requests left`
+      } catch {
+        const back = await tokenBilling.refundTokens(user.id, operation)
+        return `failed; ${back.newBalance} tokens left`
+      }
+    }
+    const answer = async () => 'here you are'
+    expect(await request(image, answer)).toBe('10 of 10 tokens are missing')
+    // The channel is confirmed.
+    await tokenBilling.resetMonthlyTokens('id-1', 'Gift')
+    expect(await request(image, answer)).toBe('here you are; 90 tokens and 8 requests left')
+    expect(await request(chat, answer)).toBe('here you are; 85 tokens and 9 requests left')
+    expect(await request(image, () => Promise.reject(new Error('no picture')))).toBe('failed; 85 tokens left')
+    expect(await request(image, answer)).toBe('wait 1 s')
+    expect(audit).toEqual(['reset 100', 'deduct 10', 'deduct 5', 'deduct 10', 'refund 10'])
+    expect(rows.get('id-1')).toMatchObject({ tokensBalance: 85, tokensSpent: 15 })
+    expect(await userCache.getUserProfile('1007')).toMatchObject({ tokensBalance: 85, tokensSpent: 15 })
+    // Another process, or this one after a restart, goes on from the row.
+    const restarted = new TokenBilling(userCache, {})
+    expect(await restarted.deductTokens('id-1', chat)).toEqual({ success: true, newBalance: 80 })
+    expect(await restarted.getBalance('id-1')).toEqual({ tokensBalance: 80, tokensSpent: 20 })
+  })
+})

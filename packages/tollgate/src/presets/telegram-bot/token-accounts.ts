@@ -1,0 +1,75 @@
+import { assertText } from '../../compile/request.ts'
+import { type Clock, systemClock } from '../../engine/clock.ts'
+import { StoreGuard } from '../../engine/guard.ts'
+import { invalidRequest, show, TollgateError } from '../../errors/index.ts'
+import type { Balance } from '../../ledger/account.ts'
+import type { LedgerAnswer, LedgerCommand } from '../../ledger/commands.ts'
+import type { Entry } from '../../ledger/entries.ts'
+import type { BalanceNow, Ledger } from '../../ledger/ledger.ts'
+import type { TokenBalance } from './user-profile.ts'
+
+/** As long as a commit may wait for a disk. */
+const TIMEOUT_MS = 5000
+const MAX_IN_FLIGHT = 10_000
+/** Between attempts to take back what nobody heard of: a minute in all. */
+const CANCEL_WAITS_MS = [0, 1000, 4000, 15_000, 40_000]
+
+/** Users' accounts in the ledger, each call with a deadline. */
+export class TokenAccounts {
+  readonly #ledger: Ledger
+  readonly #namespace: string
+  readonly #clock: Clock
+  readonly #guard: StoreGuard
+
+  constructor(ledger: Ledger, namespace: string, clock = systemClock) {
+    this.#ledger = ledger
+    this.#namespace = namespace
+    this.#clock = clock
+    this.#guard = new StoreGuard(clock, TIMEOUT_MS, MAX_IN_FLIGHT)
+  }
+
+  /** @throws STORE_UNAVAILABLE, OVERLOADED */
+  run(userId: string, command: LedgerCommand): Promise<LedgerAnswer> {
+    return this.#ask((account) => this.#ledger.run(account, command), userId)
+  }
+
+  balance(userId: string): Promise<BalanceNow> {
+    return this.#ask((account) => this.#ledger.balance(account), userId)
+  }
+
+  async entries(userId: string, page: { before?: number; limit?: number }): Promise<{ entries: readonly Entry[]; next: number | null }> {
+    return this.#ask((account) => this.#ledger.entries(account, page), userId)
+  }
+
+  /** Nobody heard what became of a deduction, and nothing was done for it: it must not be paid for, now or later. */
+  cancelLater(userId: string, id: string, attempt = 0): void {
+    const waitMs = CANCEL_WAITS_MS[attempt]
+    if (waitMs === undefined) return
+    this.#clock.after(waitMs, () => {
+      this.run(userId, { kind: 'cancel', id }).catch(() => this.cancelLater(userId, id, attempt + 1))
+    })
+  }
+
+  async #ask<T>(ask: (account: string) => Promise<T>, userId: string): Promise<T> {
+    assertUserId(userId)
+    this.#guard.assertRoom()
+    return this.#guard.within(ask(`${this.#namespace}/telegram:${userId}`))
+  }
+}
+
+/** So that the names that are made of it are not too long. */
+const MAX_USER_ID_CHARACTERS = 200
+
+function assertUserId(userId: unknown): void {
+  assertText(userId, 'userId')
+  if (userId.length > MAX_USER_ID_CHARACTERS) throw invalidRequest('userId', `${show(userId)} is too long; use at most ${MAX_USER_ID_CHARACTERS} characters`)
+}
+
+/** What reservations hold cannot be spent. */
+export function tokensOf({ available, spent }: Balance): TokenBalance {
+  return { tokensBalance: Math.max(0, available), tokensSpent: spent }
+}
+
+export function hasCode(error: unknown, ...codes: TollgateError['code'][]): boolean {
+  return TollgateError.isInstance(error) && codes.includes(error.code)
+}

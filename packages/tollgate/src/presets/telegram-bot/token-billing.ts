@@ -1,0 +1,168 @@
+import { randomUUID } from 'node:crypto'
+import { assertInteger, assertText, MAX_AMOUNT } from '../../compile/request.ts'
+import { suggest } from '../../define/suggest.ts'
+import type { Clock } from '../../engine/clock.ts'
+import { show, TollgateError } from '../../errors/index.ts'
+import type { LedgerAnswer } from '../../ledger/commands.ts'
+import type { Ledger } from '../../ledger/ledger.ts'
+import { MemoryLedger } from '../../ledger/memory.ts'
+import { type BillingListeners, BillingNews } from './billing-listeners.ts'
+import { deductionId, refund, refundLatest } from './deductions.ts'
+import { allowanceOf } from './monthly-allowance.ts'
+import { isNew, openAccount, validOpening, voidOpening } from './opening-balance.ts'
+import { operations, type OperationType, type SubscriptionTier } from './plans.ts'
+import { hasCode, TokenAccounts, tokensOf } from './token-accounts.ts'
+import type { Affordability, OnceOptions, TokenOperation, TokenResult } from './token-operations.ts'
+import type { UserCache } from './user-cache.ts'
+import type { TokenBalance } from './user-profile.ts'
+
+export interface TokenBillingOptions extends BillingListeners {
+  /** Where tokens are counted. Default: this process's memory, see `TokenBilling`. It stays its owner's to close. */
+  ledger?: Ledger
+  /** That of the engine, where one uses the same ledger: a user's account is that of its subject `telegram:<userId>`. Default `default`. */
+  namespace?: string
+  /** What a user has of whom the ledger knows nothing; `null` where there is no such user. Default: what their cached profile says. */
+  fetchBalance?: (userId: string) => Promise<TokenBalance | null>
+  clock?: Clock
+}
+
+/**
+ * Users' prepaid tokens. The truth is the ledger: of deductions at once, from however many processes, none spends a token that
+ * another spends, and what is cached decides nothing but what is shown. `userId` is the internal id.
+ *
+ * A user of whom the ledger knows nothing begins with what `fetchBalance`, or else their cached profile, says.
+ *
+ * Without a `ledger`, tokens are counted in this process's memory, which begins anew with each start, from the profile: then
+ * only what `onBalanceUpdate` writes to where profiles come from is durable, one process may count, and a process that is
+ * killed between a deduction and that write gives its tokens back. Give a ledger (`SqlLedger` over PostgreSQL or SQLite), and
+ * every answer is durable before it is given.
+ *
+ * Too few tokens, and a user whom nobody knows, are answers. Throws STORE_UNAVAILABLE when the ledger does not answer within 5 s.
+ */
+export class TokenBilling {
+  readonly #cache: UserCache
+  readonly #accounts: TokenAccounts
+  readonly #news: BillingNews
+  readonly #fetchBalance: (userId: string) => Promise<TokenBalance | null>
+
+  constructor(userCache: UserCache, options: TokenBillingOptions = {}) {
+    const { ledger, namespace = 'default', clock, fetchBalance } = options
+    this.#cache = userCache
+    this.#accounts = new TokenAccounts(ledger ?? new MemoryLedger(clock), namespace, clock)
+    this.#news = new BillingNews(userCache, options, clock)
+    this.#fetchBalance = async (userId) => validOpening(await (fetchBalance ? fetchBalance(userId) : userCache.getUserProfile(userId)))
+  }
+
+  /** From the cache, for up to a minute; `null` where nobody knows the user. */
+  getBalance(userId: string): Promise<TokenBalance | null> {
+    return this.#cache.getOrFetchTokenBalance(userId, () => this.#currentBalance(userId))
+  }
+
+  /** A no is never from the cache alone. */
+  async canAffordOperation(userId: string, operation: OperationType): Promise<Affordability> {
+    const cost = costOf(operation)
+    let balance = (await this.getBalance(userId))?.tokensBalance ?? 0
+    if (balance < cost) {
+      const current = await this.#currentBalance(userId)
+      if (current && current.tokensBalance !== balance) await this.#cache.setTokenBalance(userId, current)
+      balance = current?.tokensBalance ?? 0
+    }
+    return { canAfford: balance >= cost, cost, balance, deficit: Math.max(0, cost - balance) }
+  }
+
+  /** How many of the operation the balance buys. */
+  async estimateOperations(userId: string, operation: OperationType): Promise<number> {
+    return Math.floor(((await this.getBalance(userId))?.tokensBalance ?? 0) / costOf(operation))
+  }
+
+  /** Pays for an operation. With a `key`, a repeat within 3 days pays nothing more. */
+  async deductTokens(userId: string, operation: OperationType, { key }: OnceOptions = {}): Promise<TokenResult> {
+    const cost = costOf(operation)
+    const id = deductionId(operation, key)
+    const deduct = () => this.#accounts.run(userId, { kind: 'deduct', id, amount: cost, operation })
+    try {
+      let answer = await deduct()
+      if (!answer.ok && isNew(answer.balance)) {
+        if (!(await this.#open(userId))) return unknownUser(userId)
+        answer = await deduct()
+      }
+      if (answer.isReplay) return await this.#repeated(userId)
+      if (answer.ok) return await this.#done(userId, answer, { id, type: 'deduct', amount: cost, operation })
+      const { tokensBalance } = tokensOf(answer.balance)
+      return { success: false, newBalance: tokensBalance, error: `Insufficient tokens: ${operation} costs ${cost}, and the balance is ${tokensBalance}` }
+    } catch (error) {
+      // With a key, whoever repeats it resolves it.
+      if (key === undefined && hasCode(error, 'STORE_UNAVAILABLE')) this.#accounts.cancelLater(userId, id)
+      throw error
+    }
+  }
+
+  /**
+   * Gives back what an operation cost that failed: of the last hour's deductions for it the latest that was not given back, or
+   * the one that was made with `key`. Tokens of an allowance that was set anew since then are not added to the new one.
+   */
+  async refundTokens(userId: string, operation: OperationType, { key }: OnceOptions = {}): Promise<TokenResult> {
+    costOf(operation)
+    const answer = key === undefined ? await refundLatest(this.#accounts, userId, operation) : await refund(this.#accounts, userId, deductionId(operation, key))
+    if (answer) return this.#done(userId, answer, { id: `refund of ${answer.reservation!.id}`, type: 'refund', amount: answer.refunded!, operation })
+    const { tokensBalance } = tokensOf(await this.#accounts.balance(userId))
+    return { success: false, newBalance: tokensBalance, error: `Nothing to refund: no ${operation} of the last hour is left that was paid for and not given back` }
+  }
+
+  /** Gives tokens that were bought: they have no end, and setting the month's allowance leaves them. With a `key`, once in 90 days. */
+  async addTokens(userId: string, tokens: number, { key = randomUUID() }: OnceOptions = {}): Promise<TokenResult> {
+    assertInteger(tokens, 'tokens', 1, MAX_AMOUNT)
+    assertText(key, 'key')
+    if (isNew(await this.#accounts.balance(userId)) && !(await this.#open(userId))) return unknownUser(userId)
+    const answer = await this.#accounts.run(userId, { kind: 'grant', key: `telegram-bot ${key}`, amount: tokens, source: 'pack' })
+    return answer.isReplay ? this.#repeated(userId) : this.#done(userId, answer, { id: key, type: 'add', amount: tokens })
+  }
+
+  /**
+   * Sets the allowance to the tier's tokens a month: what is left of the one before goes, tokens that were added stay. With a
+   * `key`, such as the period's first day, a repeat changes nothing until it is set with another.
+   */
+  async resetMonthlyTokens(userId: string, tier: SubscriptionTier, { key = randomUUID() }: OnceOptions = {}): Promise<TokenResult> {
+    assertText(key, 'key')
+    const rule = allowanceOf(tier, key)
+    const before = await this.#accounts.balance(userId)
+    if (isNew(before)) await this.#open(userId)
+    const { granted } = isNew(before) ? await this.#accounts.balance(userId) : before
+    const answer = await this.#accounts.run(userId, { kind: 'setAllowance', rule, at: 'now', proration: 'restart', leftover: 'void' })
+    const voided = await voidOpening(this.#accounts, userId)
+    if (answer.balance.granted === granted) return this.#repeated(userId)
+    return this.#done(userId, voided ?? answer, { id: key, type: 'reset', amount: rule.amount, tier })
+  }
+
+  async #currentBalance(userId: string): Promise<TokenBalance | null> {
+    const balance = await this.#accounts.balance(userId)
+    return isNew(balance) ? this.#fetchBalance(userId) : tokensOf(balance)
+  }
+
+  /** `false`: nobody knows what the user has. */
+  async #open(userId: string): Promise<boolean> {
+    const opening = await this.#fetchBalance(userId)
+    if (opening) await openAccount(this.#accounts, userId, opening)
+    return opening !== null
+  }
+
+  async #done(userId: string, { balance, at }: LedgerAnswer, what: Pick<TokenOperation, 'id' | 'type' | 'amount' | 'operation' | 'tier'>): Promise<TokenResult> {
+    const tokens = tokensOf(balance)
+    await this.#news.tell({ ...what, ...tokens, userId, at: new Date(at) })
+    return { success: true, newBalance: tokens.tokensBalance }
+  }
+
+  /** It was done, and told, before. */
+  async #repeated(userId: string): Promise<TokenResult> {
+    return { success: true, newBalance: tokensOf(await this.#accounts.balance(userId)).tokensBalance }
+  }
+}
+
+function costOf(operation: OperationType): number {
+  if (Object.hasOwn(operations, operation)) return operations[operation].credits
+  throw new TollgateError('UNKNOWN_OPERATION', `operation: ${show(operation)} is not declared; ${suggest(operation, Object.keys(operations))}`, { field: 'operation' })
+}
+
+function unknownUser(userId: string): TokenResult {
+  return { success: false, newBalance: 0, error: `Unknown user: neither the ledger nor a profile says what ${show(userId)} has` }
+}
