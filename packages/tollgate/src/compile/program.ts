@@ -1,4 +1,5 @@
 import { CellKind, type Charge, MAX_LOGGED, newCharge } from '../decide/charge.ts'
+import { slotOf } from '../decide/slots.ts'
 import { durationMs } from '../define/duration.ts'
 import type { FailurePolicy, LimitDefinition, LimitKind, Match } from '../define/limits.ts'
 import type { PlanDefinition } from '../define/plans.ts'
@@ -119,7 +120,7 @@ function compileLimit(set: string, name: string, definition: LimitDefinition): L
     isAnchored: definition.kind === 'quota' && definition.anchor === 'subject',
     retainMs: counting.retainMs,
     // A quota has no period yet.
-    charge: newCharge({ cell, kind: counting.kind, max: counting.max, endAt: counting.periods ? 0 : Infinity, windowMs: counting.windowMs, refill: counting.refill, meter: isMetered(definition.kind) ? meter : '', weight, retainMs: counting.retainMs }),
+    charge: newCharge({ cell, kind: counting.kind, max: counting.max, endAt: counting.periods ? 0 : Infinity, calendar: counting.periods ? 1 + slotOf(`@calendar ${counting.signature}`) : 0, windowMs: counting.windowMs, refill: counting.refill, meter: isMetered(definition.kind) ? meter : '', weight, retainMs: counting.retainMs }),
     uncounted: newCharge({ cell, kind: CellKind.stated, meter: '', weight }),
   }
 }

@@ -46,6 +46,8 @@ export interface Charge {
   /** Bounds of the quota's period, half-open; for an anchor the instant it is assumed to be. */
   startAt: number
   endAt: number
+  /** Quotas with the same number are always in the same period, as far as this process knows; 0: nothing is known. */
+  calendar: number
   /** Window, wait or refill interval. */
   windowMs: number
   /** Tokens that flow back in `windowMs`. */
@@ -107,11 +109,11 @@ export function clearCell(w: Float64Array, at: number, length: number, kind: Cel
 }
 
 /** What a charge is made from; what a request brings is filled in with each. */
-export type ChargeOptions = Pick<Charge, 'cell' | 'kind'> & Partial<Pick<Charge, 'max' | 'endAt' | 'windowMs' | 'refill' | 'meter' | 'weight' | 'retainMs'>>
+export type ChargeOptions = Pick<Charge, 'cell' | 'kind'> & Partial<Pick<Charge, 'max' | 'endAt' | 'calendar' | 'windowMs' | 'refill' | 'meter' | 'weight' | 'retainMs'>>
 
 /** All are made here, without a spread: so V8 gives them one hidden class, which makes deciding several times as fast. */
-export function newCharge({ cell, kind, max = Infinity, endAt = Infinity, windowMs = 0, refill = 0, meter = 'requests', weight = 1, retainMs = 0 }: ChargeOptions): Charge {
-  return { cell, slot: slotOf(cell), kind, amount: 0, max, isOwn: false, startAt: 0, endAt, windowMs, refill, partition: '', digest: '', stated: 0, meter, weight, retainMs }
+export function newCharge({ cell, kind, max = Infinity, endAt = Infinity, calendar = 0, windowMs = 0, refill = 0, meter = 'requests', weight = 1, retainMs = 0 }: ChargeOptions): Charge {
+  return { cell, slot: slotOf(cell), kind, amount: 0, max, isOwn: false, startAt: 0, endAt, calendar, windowMs, refill, partition: '', digest: '', stated: 0, meter, weight, retainMs }
 }
 
 /** The charge that keeps a subject's first use; `startAt` is what it is assumed to be, `retainMs` counts from the last use. */

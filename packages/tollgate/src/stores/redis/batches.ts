@@ -8,7 +8,6 @@ const MAX_BATCH = 64
 export interface Asked {
   readonly keys: readonly string[]
   readonly args: readonly string[]
-  readonly recordedMs: number
   /** Of its subject: what is asked together of a cluster is in one slot. */
   readonly partition: number
 }
@@ -24,14 +23,11 @@ interface Waiting extends Asked {
  */
 export class DecisionBatches {
   readonly #connection: RedisConnection
-  readonly #now: () => string
   readonly #waiting = new Map<string, { layout: Layout; requests: Waiting[] }>()
   #isScheduled = false
 
-  /** @param now what the scripts take for the clock: '' for Redis's own. */
-  constructor(connection: RedisConnection, now: () => string) {
+  constructor(connection: RedisConnection) {
     this.#connection = connection
-    this.#now = now
   }
 
   ask(layout: Layout, asked: Asked): Promise<Buffer> {
@@ -70,7 +66,7 @@ export class DecisionBatches {
 
   async #send(layout: Layout, requests: readonly Asked[]): Promise<Buffer[]> {
     const keys: string[] = []
-    const args = [this.#now(), String(Math.max(...requests.map(({ recordedMs }) => recordedMs)))]
+    const args: string[] = []
     for (const request of requests) {
       keys.push(...request.keys)
       args.push(...request.args)

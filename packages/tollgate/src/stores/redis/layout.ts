@@ -3,7 +3,7 @@ import { CellKind, type Charge, isPartitioned } from '../../decide/charge.ts'
 import { unknownKind } from '../../decide/kernel.ts'
 import { cellNumber } from './names.ts'
 import type { Script } from './script.ts'
-import { DECIDE } from './scripts.generated.ts'
+import { DECIDE, SIMPLE } from './scripts.generated.ts'
 
 /**
  * What Redis has to know of the limits that a request meets: the data that stands before the body of `decide.lua`, and
@@ -42,6 +42,8 @@ export interface Place {
   readonly retainMs: number
   readonly hasOwnAmount: boolean
   readonly hasOwnMax: boolean
+  /** It brings where its period starts, its anchor or a serial; of quotas of one calendar only the first does. */
+  readonly bringsOwn: boolean
 }
 
 /** A number above every amount: no limit. */
@@ -50,7 +52,8 @@ export const UNLIMITED = 2 ** 53
 export const FOR_EVER_MS = 400 * 86_400_000
 /** A plan is remembered this long after the last admission. */
 const KEEP_PLAN_MS = 600_000
-const FIELDS_BEFORE_TEXT = 31
+/** A pattern of Lua has 32 at most. */
+const MAX_CAPTURES = 31
 const WIDTH_BYTES = [1, 2, 4, 7] as const
 const CLASS_MS = [86_400_000, 3_024_000_000, 69_120_000_000] as const
 
@@ -65,7 +68,9 @@ export function layoutOf(plan: string, charges: readonly Charge[], variant: Vari
   const keys: { member: string; isLog: boolean; cells: { number: number; head: number; words: number }[]; retainMs: number }[] = [{ member: '', isLog: false, cells: [], retainMs: 0 }]
   const places: (Place | undefined)[] = []
   const fields: number[][] = []
-  let numbers = 0
+  // Until when the charges are those of now goes before them.
+  let numbers = 1
+  const starts = new Map<number, number>()
   for (const c of charges) {
     if (c.kind === CellKind.stated) {
       places.push(undefined)
@@ -83,12 +88,14 @@ export function layoutOf(plan: string, charges: readonly Charge[], variant: Vari
     const number = cellNumber(c.cell)
     let cell = shape.cells.findIndex((known) => known.number === number && known.head % 16 === c.kind)
     if (cell < 0 && !shape.isLog) cell = shape.cells.push({ number, head, words: wordsOf(head) }) - 1
-    places.push({ key, cell, head: shape.cells[cell]?.head ?? head, retainMs, hasOwnAmount, hasOwnMax: variant.hasOwnMaxes })
     const at = 1 + shape.cells.slice(0, Math.max(cell, 0)).reduce((sum, { words }) => sum + words, 0)
     const amount = hasOwnAmount ? -++numbers : c.amount
     const max = variant.hasOwnMaxes ? -++numbers : Math.min(c.max, UNLIMITED)
-    const own = c.kind === CellKind.quota || c.kind === CellKind.anchor || c.kind === CellKind.capacity ? ++numbers : 0
-    if (c.kind === CellKind.quota) numbers++
+    const shared = c.kind === CellKind.quota && c.calendar > 0 ? starts.get(c.calendar) : undefined
+    const own = shared ?? (c.kind === CellKind.quota || c.kind === CellKind.anchor || c.kind === CellKind.capacity ? ++numbers : 0)
+    if (c.kind === CellKind.quota && c.calendar > 0) starts.set(c.calendar, own)
+    const bringsOwn = own > 0 && shared === undefined
+    places.push({ key, cell, head: shape.cells[cell]?.head ?? head, retainMs, hasOwnAmount, hasOwnMax: variant.hasOwnMaxes, bringsOwn })
     fields.push([c.kind, amount, max, c.windowMs, c.refill, key + 1, at, number, head, retainMs, own, largestOf(c.kind, width)])
   }
   const retainMs = Math.max(KEEP_PLAN_MS, ...keys.map((key) => key.retainMs))
@@ -97,11 +104,12 @@ export function layoutOf(plan: string, charges: readonly Charge[], variant: Vari
     plan: charges.length === 0 ? '' : plan,
     retainMs,
     numbers,
-    fields: fields.flat(),
-    keys: shapes.map((shape, i) => (shape.isLog ? false : { directory: shape.directory, cells: shape.heads.length, format: `<${shape.heads.map(formatOf).join('')}`, words: keys[i]!.cells.reduce((sum, { words }) => sum + words, 0), retainMs: keys[i]!.retainMs })),
+    quotas: charges.filter(({ kind }) => kind === CellKind.quota).length,
+    fields,
+    keys: shapes.map((shape, i) => (shape.isLog ? false : { directory: shape.directory, cells: shape.heads.length, format: `<${shape.heads.map(formatOf).join('')}`, words: keys[i]!.cells.reduce((sum, { words }) => sum + words, 0), bytes: shape.bytes, retainMs: keys[i]!.retainMs })),
   }
   const isRare = rareAt !== undefined
-  const text = isRare ? RARE : prelude(facts) + DECIDE
+  const text = isRare ? RARE : scriptOf(facts)
   return { plan, text, sha: isRare ? RARE_SHA : shaOf(text), data: isRare ? JSON.stringify({ ...facts, keys: facts.keys.map((key) => key && { ...key, directory: key.directory.toString('hex') }) }) : undefined, keys: shapes, places, hasIndex: keys.length > 1, retainMs }
 }
 
@@ -109,31 +117,81 @@ interface Facts {
   plan: string
   retainMs: number
   numbers: number
-  fields: readonly number[]
-  keys: readonly (false | { directory: Buffer; cells: number; format: string; words: number; retainMs: number })[]
+  quotas: number
+  fields: readonly number[][]
+  keys: readonly (false | { directory: Buffer; cells: number; format: string; words: number; bytes: number; retainMs: number })[]
 }
 
-function prelude({ plan, retainMs, numbers, fields, keys }: Facts): string {
+/** The script of a layout: its data, and the body with what its simple charges do, word by word. */
+function scriptOf(facts: Facts): string {
+  const { plan, retainMs, numbers, quotas, fields, keys } = facts
+  const own = keys[0] as Exclude<Facts['keys'][number], false>
+  const head = Buffer.concat([Buffer.of(Buffer.byteLength(plan)), Buffer.from(plan), own.directory])
   const shapes = keys.map((key) => (key ? `{${luaString(key.directory)},${key.cells},'${key.format}',${key.words},${key.retainMs}}` : 'false'))
-  return `local PLAN,RETAIN,PATTERN,LAST=${luaString(Buffer.from(plan))},${retainMs},${patternOf(numbers)},#ARGV
-local C={${fields.join(',')}}
-local R={${shapes.join(',')}}
-`
+  const places = isSimple(fields, keys.length, numbers) ? simpleParts(fields, numbers, own) : NOT_SIMPLE
+  return withParts(
+    `local RETAIN,LAST,KEYS_EACH=${retainMs},#ARGV,${keys.length}
+local IS_SIMPLE,HEAD,HEAD_END,CELLS,LENGTH=${places !== NOT_SIMPLE},${luaString(head)},${7 + head.length},${own.cells},${7 + head.length + own.bytes}
+`,
+    {
+      ...places,
+      data: `local PLAN,RETAIN,NUMBERS,QUOTAS=${luaString(Buffer.from(plan))},${retainMs},${numbers},${quotas}
+local C,R={${fields.flat().join(',')}},{${shapes.join(',')}}`,
+    },
+  )
 }
 
-/** What a pattern cannot find is looked for number by number. */
-function patternOf(numbers: number): string {
-  return numbers > 0 && numbers <= FIELDS_BEFORE_TEXT ? `'^......${' (%d+)'.repeat(numbers)}'` : 'nil'
+type Part = 'declare numbers' | 'parse numbers' | 'unpack words' | 'charges' | 'leave when too wide' | 'pack words'
+
+/** The body, each of its places filled in. */
+function withParts(prelude: string, parts: Readonly<Record<Part | 'data', string>>): string {
+  return prelude + DECIDE.replace(/^--- (.+)$/gm, (_, part: Part) => parts[part])
+}
+
+const NOT_SIMPLE: Readonly<Record<Part, string>> = { 'declare numbers': 'local n1', 'parse numbers': '', 'unpack words': '', charges: '', 'leave when too wide': '', 'pack words': '' }
+
+function simpleParts(fields: readonly number[][], numbers: number, { format, words }: { format: string; words: number }): Readonly<Record<Part, string>> {
+  const list = (letter: string, count: number): string => Array.from({ length: count }, (_, i) => `${letter}${i + 1}`).join(',')
+  const names = list('n', numbers)
+  const all = list('w', words)
+  const tooWide = fields.filter(([kind]) => kind !== CellKind.cooldown).map(([, , , , , , at, , , , , largest]) => `w${at! + 1}>${largest}`)
+  return {
+    'declare numbers': `local ${names}`,
+    'parse numbers': `${names}=string.match(what,'^.......${' (%d+)'.repeat(numbers)}') ${names}=${names.replaceAll(/n\d+/g, '$&+0')}`,
+    'unpack words': `local ${all}=struct.unpack('${format}',raw,words_at)`,
+    charges: fields.map(simpleCharge).join('\n'),
+    'leave when too wide': tooWide.length > 0 ? `if ${tooWide.join(' or ')} then break end` : '',
+    'pack words': `call('SETRANGE',KEYS[key],words_at-1,struct.pack('${format}',${all}))`,
+  }
+}
+
+/** The lines of `simple/` with this charge's words and numbers. */
+function simpleCharge([kind, amount, max, windowMs, refill, , at, , , , own]: number[]): string {
+  const number = (value: number): string => (value < 0 ? `n${-value}` : String(value))
+  const values: Record<string, string> = { W1: `w${at}`, W2: `w${at! + 1}`, W3: `w${at! + 2}`, AMOUNT: number(amount!), MAX: number(max!), WINDOW: String(windowMs), REFILL: String(refill), OWN: `n${own}` }
+  return SIMPLE[kind as keyof typeof SIMPLE].replace(/\b(?:W[123]|AMOUNT|MAX|WINDOW|REFILL|OWN)\b/g, (name) => values[name]!)
+}
+
+/** Whether most requests need no more than the simple part of the script. */
+function isSimple(fields: readonly number[][], keys: number, numbers: number): boolean {
+  return keys === 1 && fields.length > 0 && numbers <= MAX_CAPTURES && fields.every(([kind]) => kind! in SIMPLE)
 }
 
 /** The same data, out of the last argument. */
-const RARE = `local F=cjson.decode(ARGV[#ARGV])
-local PLAN,RETAIN,PATTERN,LAST,C=F.plan,F.retainMs,nil,#ARGV-1,F.fields
-local R={}
+const RARE = withParts(
+  `local F=cjson.decode(ARGV[#ARGV])
+local LAST,KEYS_EACH=#ARGV-1,#F.keys
+local RETAIN,IS_SIMPLE,HEAD,HEAD_END,CELLS,LENGTH
+`,
+  {
+    ...NOT_SIMPLE,
+    data: `local PLAN,RETAIN,NUMBERS,QUOTAS,C,R=F.plan,F.retainMs,F.numbers,F.quotas,{},{}
+for _,c in ipairs(F.fields) do for _,x in ipairs(c) do C[#C+1]=x end end
 for i,k in ipairs(F.keys) do
 R[i]=k and {(string.gsub(k.directory,'%x%x',function(x) return string.char(tonumber(x,16)) end)),k.cells,k.format,k.words,k.retainMs}
-end
-${DECIDE}`
+end`,
+  },
+)
 const RARE_SHA = shaOf(RARE)
 
 function shaOf(text: string): string {

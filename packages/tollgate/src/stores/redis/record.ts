@@ -8,6 +8,9 @@ import { KEY_FORMAT } from './names.ts'
 
 const FORMAT = KEY_FORMAT
 const ENTRY_BYTES = 5
+const HOLD_BYTES = 32
+/** After the format, the tick, the numbers of cells and holds, and the length of the plan's name. */
+const NAME_AT = 8
 const NO_HOLDS: Holds = []
 
 /** A subject's record, or one partition's cell. */
@@ -30,38 +33,36 @@ export function readShaped(raw: Buffer, shape: KeyShape): ShapedCells {
   if (raw.length === 0) return { plan: '', cells: shape.heads.map((head, i) => newCell(kindOf(head), shape.directory.readUInt32LE(i * ENTRY_BYTES))), holds: NO_HOLDS }
   assertFormat(raw)
   const { directory, heads } = shape
-  const nameEnd = 5 + raw[4]!
-  const count = raw[nameEnd]!
-  const directoryAt = nameEnd + 1
-  if (count !== heads.length || raw.compare(directory, 0, directory.length, directoryAt, directoryAt + directory.length) !== 0) {
+  const directoryAt = NAME_AT + raw[NAME_AT - 1]!
+  if (!raw.subarray(directoryAt, directoryAt + directory.length).equals(directory)) {
     const kept = readRecord(raw)
     return { plan: kept.plan, cells: heads.map((head, i) => kept.cell(directory.readUInt32LE(i * ENTRY_BYTES), kindOf(head))), holds: kept.holds }
   }
-  let at = directoryAt + directory.length
+  let at = directoryAt + raw[4]! * ENTRY_BYTES
   const cells: Cell[] = []
   for (let i = 0; i < heads.length; i++) {
     const head = heads[i]!
     cells.push(readCell(raw, at, head, directory.readUInt32LE(i * ENTRY_BYTES)))
     at += bytesOf(head)
   }
-  return { plan: raw.toString('utf8', 5, nameEnd), cells, holds: readHolds(raw, at) }
+  return { plan: raw.toString('utf8', NAME_AT, directoryAt), cells, holds: readHolds(raw) }
 }
 
 export function readRecord(raw: Buffer): Kept {
   if (raw.length === 0) return { plan: '', holds: NO_HOLDS, cell: (number, kind) => newCell(kind, number) }
   assertFormat(raw)
-  const nameEnd = 5 + raw[4]!
-  const count = raw[nameEnd]!
+  const directoryAt = NAME_AT + raw[NAME_AT - 1]!
+  const count = raw[4]!
   const cells = new Map<number, Cell>()
-  let at = nameEnd + 1 + count * ENTRY_BYTES
+  let at = directoryAt + count * ENTRY_BYTES
   for (let i = 0; i < count; i++) {
-    const entry = nameEnd + 1 + i * ENTRY_BYTES
+    const entry = directoryAt + i * ENTRY_BYTES
     const number = raw.readUInt32LE(entry)
     const head = raw[entry + 4]!
     cells.set(number * 16 + kindOf(head), readCell(raw, at, head, number))
     at += bytesOf(head)
   }
-  return { plan: raw.toString('utf8', 5, nameEnd), holds: readHolds(raw, at), cell: (number, kind) => cells.get(number * 16 + kind) ?? newCell(kind, number) }
+  return { plan: raw.toString('utf8', NAME_AT, directoryAt), holds: readHolds(raw), cell: (number, kind) => cells.get(number * 16 + kind) ?? newCell(kind, number) }
 }
 
 function assertFormat(raw: Buffer): void {
@@ -116,10 +117,11 @@ function readSigned(raw: Buffer, at: number, bytes: number): number {
   return bytes <= 6 ? raw.readIntLE(at, bytes) : raw.readUInt32LE(at) + raw.readIntLE(at + 4, bytes - 4) * 2 ** 32
 }
 
-function readHolds(raw: Buffer, from: number): Holds {
-  if (from >= raw.length) return NO_HOLDS
+function readHolds(raw: Buffer): Holds {
+  const count = raw.readUInt16LE(5)
+  if (count === 0) return NO_HOLDS
   const holds: Holds = []
-  for (let at = from; at < raw.length; at += 32) {
+  for (let at = raw.length - count * HOLD_BYTES; at < raw.length; at += HOLD_BYTES) {
     addHold(holds, raw.readUInt32LE(at), raw.readUIntLE(at + 4, 6), raw.readUInt32LE(at + 10), raw.readUIntLE(at + 26, 6), raw.readUIntLE(at + 14, 6), raw.readUIntLE(at + 20, 6))
   }
   return holds

@@ -51,7 +51,7 @@ export class RedisStore implements CounterStore {
     this.#names = new Names(prefix)
     this.#clock = clock
     this.#layouts = new Layouts(maxScripts)
-    this.#batches = new DecisionBatches(this.#connection, () => this.#now())
+    this.#batches = new DecisionBatches(this.#connection)
     this.#onClose = onClose
   }
 
@@ -64,7 +64,7 @@ export class RedisStore implements CounterStore {
     const hintedAnchor = anchor && anchor.startAt === hint ? hint : undefined
     const layout = this.#layouts.find(command)
     const kept = { ...command, charges }
-    const reply = await this.#batches.ask(layout, decisionRequest(kept, layout, this.#names.of(subject), hintedAnchor !== undefined))
+    const reply = await this.#batches.ask(layout, decisionRequest(kept, layout, this.#names.of(subject), hintedAnchor !== undefined, this.#clock?.now()))
     const outcome = outcomeOf(reply, layout, kept, hintedAnchor)
     if (outcome.stale?.anchorAt !== undefined) this.#correct(subject, outcome.stale.anchorAt, outcome.at)
     if (anchor && outcome.admitted && action !== 'check') this.#anchors.see(subject, anchor.startAt)

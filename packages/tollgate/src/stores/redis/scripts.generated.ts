@@ -2,11 +2,8 @@
 import type { Script } from './script.ts'
 
 /** The body of a decision: before it stands what a plan says (see layout.ts). */
-export const DECIDE = `local function clock(given)
-if given ~= '' then return tonumber(given) end
-local t = redis.call('TIME')
-return t[1] * 1000 + math.floor(t[2] / 1000)
-end
+export const DECIDE = `local function everything()
+--- data
 local ANCHOR, QUOTA, FIXED, SLIDING, LOG, BUCKET, COOLDOWN, CONCURRENCY, CAPACITY = 0, 1, 2, 3, 4, 5, 6, 7, 8
 local HOLD_SIZE = 6
 local function unknown_kind(kind)
@@ -188,9 +185,11 @@ local width = math.floor(head / 16) % 4
 while width < 3 and largest >= 256 ^ (2 ^ width) do width = width + 1 end
 return head % 16 + 16 * width + 64 * math.floor(head / 64)
 end
-local function holds_from(raw, pos)
-if pos > #raw then return nil end
+local function holds_from(raw)
+local count = string.byte(raw, 6) + 256 * string.byte(raw, 7)
+if count == 0 then return nil end
 local holds = {}
+local pos = #raw - HOLD_BYTES * count + 1
 while pos <= #raw do
 local n = #holds
 holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 6], pos = struct.unpack('<I4I6I4I6I6I6', raw, pos)
@@ -198,19 +197,19 @@ end
 return holds
 end
 local function pack_holds(holds, now)
-if not holds then return '' end
+if not holds then return 0, '' end
 local packed = {}
 for i = 1, #holds, HOLD_SIZE do
 if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
 end
-return table.concat(packed)
+if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+return #packed, table.concat(packed)
 end
 local function parse(raw)
-local format, tick, plan_length = struct.unpack('<BI3B', raw)
+local format, tick, count, _, plan_length = struct.unpack('<BI3BHB', raw)
 if format ~= FORMAT then error('a record was written by a newer version of Tollgate (format ' .. format .. ', this one reads ' .. FORMAT .. '); upgrade this process') end
-local count = string.byte(raw, 6 + plan_length)
-local r = { plan = string.sub(raw, 6, 5 + plan_length), tick = tick, order = {}, cells = {} }
-local place = 7 + plan_length
+local r = { plan = string.sub(raw, 9, 8 + plan_length), tick = tick, order = {}, cells = {}, holds = holds_from(raw) }
+local place = 9 + plan_length
 local pos = place + 5 * count
 for _ = 1, count do
 local cell, head = struct.unpack('<I4B', raw, place)
@@ -220,7 +219,6 @@ r.order[#r.order + 1] = key
 r.cells[key] = { cell = cell, head = head, packed = string.sub(raw, pos, pos + bytes - 1) }
 place, pos = place + 5, pos + bytes
 end
-r.holds = holds_from(raw, pos)
 return r
 end
 local function new_record()
@@ -267,7 +265,8 @@ directory[#directory + 1] = struct.pack('<I4B', found.cell, head)
 words[#words + 1] = packed
 end
 end
-return struct.pack('<BI3B', FORMAT, r.tick, #r.plan) .. r.plan .. string.char(#directory) .. table.concat(directory) .. table.concat(words) .. pack_holds(r.holds, now)
+local held, holds = pack_holds(r.holds, now)
+return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 local function lives(tick, now, retain_ms)
 local left = tick * TICK_MS - now
@@ -402,18 +401,15 @@ local w = {}
 for i = 1, shape[4] do w[i] = 0 end
 return { key = key, raw = '', w = w, plan = '', tick = 0 }
 end
-local format, tick, plan_length = struct.unpack('<BI3B', raw)
-local place = 6 + plan_length
+local format, tick, count, held_count, plan_length = struct.unpack('<BI3BHB', raw)
+local place = 9 + plan_length
 local directory = shape[1]
-if format == FORMAT and string.sub(raw, place + 1, place + #directory) == directory then
-local count = string.byte(raw, place)
-local words_at = place + 1 + 5 * count
+if format == FORMAT and string.sub(raw, place, place + #directory - 1) == directory then
+local words_at = place + 5 * count
 local w = { struct.unpack(shape[3], raw, words_at) }
 local tail = w[shape[4] + 1]
 w[shape[4] + 1] = nil
-local holds_at = tail
-for i = shape[2] + 1, count do holds_at = holds_at + bytes_of(string.byte(raw, place + 5 * i)) end
-return { key = key, raw = raw, w = w, plan = string.sub(raw, 6, place - 1), tick = tick, words_at = words_at, tail = tail, holds_at = holds_at, holds = holds_from(raw, holds_at) }
+return { key = key, raw = raw, w = w, plan = string.sub(raw, 9, place - 1), tick = tick, words_at = words_at, tail = tail, holds_at = #raw - HOLD_BYTES * held_count + 1, holds = holds_from(raw) }
 end
 local all = parse(raw)
 local w = {}
@@ -427,18 +423,19 @@ end
 local function store(r, shape, now, plan, retain_ms)
 local is_new = not lives(r.tick, now, retain_ms)
 if r.words_at and not r.is_wide and not is_new and plan == r.plan then
-local value = string.sub(r.raw, 1, r.words_at - 1) .. struct.pack(shape[3], unpack(r.w))
+local words = struct.pack(shape[3], unpack(r.w))
 if r.holds_changed then
-value = value .. string.sub(r.raw, r.tail, r.holds_at - 1) .. pack_holds(r.holds, now)
+local held_count, packed = pack_holds(r.holds, now)
+put(r.key, string.sub(r.raw, 1, 5) .. struct.pack('<H', held_count) .. string.sub(r.raw, 8, r.words_at - 1) .. words .. string.sub(r.raw, r.tail, r.holds_at - 1) .. packed, r.tick, now, false)
 else
-value = value .. string.sub(r.raw, r.tail)
+put(r.key, string.sub(r.raw, 1, r.words_at - 1) .. words .. string.sub(r.raw, r.tail), r.tick, now, false)
 end
-put(r.key, value, r.tick, now, false)
 return false
 end
 if is_new then r.tick = tick_after(now, retain_ms) end
 if r.raw == '' and not r.is_wide then
-put(r.key, struct.pack('<BI3B', FORMAT, r.tick, #plan) .. plan .. string.char(shape[2]) .. shape[1] .. struct.pack(shape[3], unpack(r.w)) .. pack_holds(r.holds, now), r.tick, now, true)
+local held_count, packed = pack_holds(r.holds, now)
+put(r.key, struct.pack('<BI3BHB', FORMAT, r.tick, shape[2], held_count, #plan) .. plan .. shape[1] .. struct.pack(shape[3], unpack(r.w)) .. packed, r.tick, now, true)
 return true
 end
 local all = r.all or (r.raw == '' and new_record() or parse(r.raw))
@@ -471,17 +468,12 @@ end
 end
 return reply
 end
-local function decide(now, recorded_ms, what, keys_at, args_at)
+return function(now, what, keys_at, args_at)
 local action = string.byte(what, 1)
 local n = {}
-if PATTERN then
-n = { string.match(what, PATTERN) }
-for i = 1, #n do n[i] = tonumber(n[i]) end
-else
 for number in string.gmatch(what, '%d+') do n[#n + 1] = tonumber(number) end
-end
-local has_index = string.byte(what, 5) == 105
-local place = keys_at + #R + (has_index and 2 or 1)
+local index = string.byte(what, 5) == 105 and KEYS[keys_at + #R]
+local place = keys_at + #R + (index and 1 or 0)
 local reservation_key = action == RESERVE and KEYS[place]
 local receipt_key = string.byte(what, 6) == 107 and KEYS[place + (reservation_key and 1 or 0)]
 if receipt_key then
@@ -494,10 +486,11 @@ if R[i] then records[i] = load(KEYS[keys_at + i - 1], R[i]) else records[i] = { 
 end
 local own = records[1]
 if own.plan == '' and string.byte(what, 3) == 117 then
-local since = redis.call('GET', KEYS[keys_at + #R])
-if not since or tonumber(since) > now - recorded_ms then return described({}, UNKNOWN, now) end
+local since = redis.call('GET', string.match(own.key, '^.-}'))
+if not since or tonumber(since) > now - n[NUMBERS + QUOTAS + 1] then return described({}, UNKNOWN, now) end
 end
-local admitted, is_stale = string.byte(what, 2) ~= 120, false
+local admitted, is_stale = string.byte(what, 2) ~= 120, now >= n[1]
+local quota = NUMBERS
 for i = 1, #C, FIELDS do
 local kind, amount, max, window, r = C[i], C[i + 1], C[i + 2], C[i + 3], records[C[i + 5]]
 if amount < 0 then amount = n[-amount] end
@@ -511,8 +504,9 @@ end
 else
 local w, at, start_at, end_at = r.w, C[i + 6], 0, 0
 if kind == QUOTA then
-start_at, end_at = n[C[i + 10]], n[C[i + 10] + 1]
-if now < start_at or now >= end_at then is_stale = true end
+quota = quota + 1
+start_at, end_at = n[C[i + 10]], n[quota]
+if now < start_at then is_stale = true end
 elseif kind == ANCHOR then
 start_at = n[C[i + 10]]
 if w[at] == 0 and string.byte(what, 4) == 97 or w[at] ~= 0 and w[at] ~= start_at then is_stale = true end
@@ -539,7 +533,6 @@ return described(records, DENIED, now)
 end
 if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
 local reply = described(records, ADMITTED, now)
-local index = KEYS[keys_at + #R + 1]
 local own_args = args_at + #R
 local ttl, serial, kept = 0, 0, nil
 if reservation_key then ttl, serial, kept = tonumber(ARGV[own_args + 1]), tonumber(ARGV[own_args + 2]), {} end
@@ -574,7 +567,7 @@ end
 if kept then kept[#kept + 1] = struct.pack('<I6I7', start_at, amount) end
 end
 if PLAN ~= '' then
-if own.raw == '' then redis.call('SET', KEYS[keys_at + #R], string.format('%.0f', now), 'NX', 'PX', YEAR_MS) end
+if own.raw == '' then redis.call('SET', string.match(own.key, '^.-}'), string.format('%.0f', now), 'NX', 'PX', YEAR_MS) end
 for i = 1, #R do
 local r = records[i]
 if not r.log then
@@ -593,19 +586,96 @@ end
 if receipt_key then redis.call('SET', receipt_key, reply, 'PX', RECEIPT_MS) end
 return reply
 end
-local now = clock(ARGV[1])
-local replies = {}
-local key, arg = 1, 3
-while arg <= LAST do
-local what = ARGV[arg]
-local ok, reply = pcall(decide, now, tonumber(ARGV[2]), what, key, arg)
-if not ok then reply = struct.pack('<B', FAILED) .. tostring(type(reply) == 'table' and reply.err or reply) end
-replies[#replies + 1] = reply
-local has_index, reserves, has_receipt = string.byte(what, 5) == 105, string.byte(what, 1) == RESERVE, string.byte(what, 6) == 107
-key = key + #R + 1 + (has_index and 1 or 0) + (reserves and 1 or 0) + (has_receipt and 1 or 0)
-arg = arg + #R + (reserves and 6 or 0)
 end
+local call, byte, sub, ceil = redis.call, string.byte, string.sub, math.ceil
+local now
+if byte(ARGV[1], 7) == 116 then
+now = tonumber(string.match(ARGV[1], '%d+$'))
+else
+local t = call('TIME')
+now = t[1] * 1000 + t[2] / 1000
+now = now - now % 1
+end
+local replies, key, arg = {}, 1, 1
+local asked, is_parsed, decide_any
+local action, is_refused, is_unknown, is_believed, index, receipt
+--- declare numbers
+repeat
+local what = ARGV[arg]
+if what ~= asked then
+action, is_refused, is_unknown, is_believed, index, receipt = byte(what, 1, 6)
+asked, is_parsed = what, false
+end
+local reply
+repeat
+if not IS_SIMPLE or action == 114 or receipt == 107 or is_refused == 120 then break end
+local raw = redis.pcall('GET', KEYS[key])
+if not raw or raw.err then break end
+local format, t1, t2, t3, count, h1, h2 = byte(raw, 1, 7)
+if format ~= 1 or h1 + h2 > 0 or sub(raw, 8, HEAD_END) ~= HEAD then break end
+local left = (t1 + 256 * t2 + 65536 * t3) * 600000 - now
+if left < RETAIN or left > 3 * RETAIN + 2400000 then break end
+local words_at = HEAD_END + 1
+if count > CELLS then words_at = words_at + 5 * (count - CELLS) elseif #raw ~= LENGTH then break end
+if not is_parsed then
+--- parse numbers
+is_parsed = true
+end
+local status, is_denied = 1, false
+if now >= n1 then status = 2 end
+--- unpack words
+--- charges
+--- leave when too wide
+if is_denied and status == 1 then status = 0 end
+if status == 1 and action == 117 then
+--- pack words
+end
+reply = struct.pack('<BI6I4', status, now, #raw) .. raw
+until true
+if not reply then
+decide_any = decide_any or everything()
+local is_done, found = pcall(decide_any, now, what, key, arg)
+if not is_done then found = struct.pack('<B', 9) .. tostring(type(found) == 'table' and found.err or found) end
+reply = found
+end
+replies[#replies + 1] = reply
+key = key + KEYS_EACH + (index == 105 and 1 or 0) + (action == 114 and 1 or 0) + (receipt == 107 and 1 or 0)
+arg = arg + KEYS_EACH + (action == 114 and 6 or 0)
+until arg > LAST
 return replies`
+
+/** What a simple charge does there, by the kind of its cell; words in capitals stand for its own words and numbers. */
+export const SIMPLE = {
+  1: `if W1 > now then break end
+if now < OWN then status = 2 end
+if W1 < OWN then W1, W2 = OWN, 0 end
+if W2 >= MAX then is_denied = true end
+W2 = W2 + AMOUNT
+if W2 > MAX then is_denied = true end`,
+  2: `if W1 > now then break end
+if now - W1 >= WINDOW then
+if now - W1 < 2 * WINDOW then W1 = W1 + WINDOW else W1 = now - now % WINDOW end
+W2 = 0
+end
+W2 = W2 + AMOUNT
+if W2 > MAX then is_denied = true end`,
+  3: `if W1 > now then break end
+if now - W1 >= WINDOW then
+if now - W1 < 2 * WINDOW then W1, W3 = W1 + WINDOW, W2 else W1, W3 = now - now % WINDOW, 0 end
+W2 = 0
+end
+W2 = W2 + AMOUNT
+if W3 > 0 and W2 + ceil(W3 * (W1 + WINDOW - now) / WINDOW) > MAX or W2 > MAX then is_denied = true end`,
+  5: `if W1 > now then break end
+if W1 == 0 or (now - W1) * REFILL >= MAX * WINDOW - W2 then W2 = MAX * WINDOW else W2 = W2 + (now - W1) * REFILL end
+W1, W2 = now, W2 - AMOUNT * WINDOW
+if W2 < 0 then is_denied = true end`,
+  6: `if W1 > now then break end
+if AMOUNT > 0 then
+if now < W1 + WINDOW then is_denied = true end
+W1 = now
+end`,
+} as const
 
 export const SCRIPTS = {
   erase: { sha: '4af93ae45c94af555f750fe9f44b721e59db876d', text: `local deleted = redis.call('DEL', KEYS[1])
@@ -614,7 +684,7 @@ local base = string.sub(member, 1, 1) == 'p' and ARGV[1] or ARGV[2]
 deleted = deleted + redis.call('DEL', base .. member)
 end
 return deleted + redis.call('DEL', KEYS[2])` },
-  reset: { sha: '513a5a9d66c2d08ec917c6562d7439269d12a25a', text: `local function clock(given)
+  reset: { sha: '612bf63c4dca3f6ca3a175520325e249274b95a3', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
 return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -800,9 +870,11 @@ local width = math.floor(head / 16) % 4
 while width < 3 and largest >= 256 ^ (2 ^ width) do width = width + 1 end
 return head % 16 + 16 * width + 64 * math.floor(head / 64)
 end
-local function holds_from(raw, pos)
-if pos > #raw then return nil end
+local function holds_from(raw)
+local count = string.byte(raw, 6) + 256 * string.byte(raw, 7)
+if count == 0 then return nil end
 local holds = {}
+local pos = #raw - HOLD_BYTES * count + 1
 while pos <= #raw do
 local n = #holds
 holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 6], pos = struct.unpack('<I4I6I4I6I6I6', raw, pos)
@@ -810,19 +882,19 @@ end
 return holds
 end
 local function pack_holds(holds, now)
-if not holds then return '' end
+if not holds then return 0, '' end
 local packed = {}
 for i = 1, #holds, HOLD_SIZE do
 if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
 end
-return table.concat(packed)
+if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+return #packed, table.concat(packed)
 end
 local function parse(raw)
-local format, tick, plan_length = struct.unpack('<BI3B', raw)
+local format, tick, count, _, plan_length = struct.unpack('<BI3BHB', raw)
 if format ~= FORMAT then error('a record was written by a newer version of Tollgate (format ' .. format .. ', this one reads ' .. FORMAT .. '); upgrade this process') end
-local count = string.byte(raw, 6 + plan_length)
-local r = { plan = string.sub(raw, 6, 5 + plan_length), tick = tick, order = {}, cells = {} }
-local place = 7 + plan_length
+local r = { plan = string.sub(raw, 9, 8 + plan_length), tick = tick, order = {}, cells = {}, holds = holds_from(raw) }
+local place = 9 + plan_length
 local pos = place + 5 * count
 for _ = 1, count do
 local cell, head = struct.unpack('<I4B', raw, place)
@@ -832,7 +904,6 @@ r.order[#r.order + 1] = key
 r.cells[key] = { cell = cell, head = head, packed = string.sub(raw, pos, pos + bytes - 1) }
 place, pos = place + 5, pos + bytes
 end
-r.holds = holds_from(raw, pos)
 return r
 end
 local function new_record()
@@ -879,7 +950,8 @@ directory[#directory + 1] = struct.pack('<I4B', found.cell, head)
 words[#words + 1] = packed
 end
 end
-return struct.pack('<BI3B', FORMAT, r.tick, #r.plan) .. r.plan .. string.char(#directory) .. table.concat(directory) .. table.concat(words) .. pack_holds(r.holds, now)
+local held, holds = pack_holds(r.holds, now)
+return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 local function lives(tick, now, retain_ms)
 local left = tick * TICK_MS - now
@@ -940,7 +1012,7 @@ save(KEYS[1], r, now, tonumber(ARGV[3]))
 changed = changed + 1
 end
 return changed` },
-  settle: { sha: '8ddce6968fa1b468fe9076f4c9cc87ad11470b77', text: `local function clock(given)
+  settle: { sha: '079a2696a6ee80a915143b7bbbe3d56e0630ee9f', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
 return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -1126,9 +1198,11 @@ local width = math.floor(head / 16) % 4
 while width < 3 and largest >= 256 ^ (2 ^ width) do width = width + 1 end
 return head % 16 + 16 * width + 64 * math.floor(head / 64)
 end
-local function holds_from(raw, pos)
-if pos > #raw then return nil end
+local function holds_from(raw)
+local count = string.byte(raw, 6) + 256 * string.byte(raw, 7)
+if count == 0 then return nil end
 local holds = {}
+local pos = #raw - HOLD_BYTES * count + 1
 while pos <= #raw do
 local n = #holds
 holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 6], pos = struct.unpack('<I4I6I4I6I6I6', raw, pos)
@@ -1136,19 +1210,19 @@ end
 return holds
 end
 local function pack_holds(holds, now)
-if not holds then return '' end
+if not holds then return 0, '' end
 local packed = {}
 for i = 1, #holds, HOLD_SIZE do
 if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
 end
-return table.concat(packed)
+if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+return #packed, table.concat(packed)
 end
 local function parse(raw)
-local format, tick, plan_length = struct.unpack('<BI3B', raw)
+local format, tick, count, _, plan_length = struct.unpack('<BI3BHB', raw)
 if format ~= FORMAT then error('a record was written by a newer version of Tollgate (format ' .. format .. ', this one reads ' .. FORMAT .. '); upgrade this process') end
-local count = string.byte(raw, 6 + plan_length)
-local r = { plan = string.sub(raw, 6, 5 + plan_length), tick = tick, order = {}, cells = {} }
-local place = 7 + plan_length
+local r = { plan = string.sub(raw, 9, 8 + plan_length), tick = tick, order = {}, cells = {}, holds = holds_from(raw) }
+local place = 9 + plan_length
 local pos = place + 5 * count
 for _ = 1, count do
 local cell, head = struct.unpack('<I4B', raw, place)
@@ -1158,7 +1232,6 @@ r.order[#r.order + 1] = key
 r.cells[key] = { cell = cell, head = head, packed = string.sub(raw, pos, pos + bytes - 1) }
 place, pos = place + 5, pos + bytes
 end
-r.holds = holds_from(raw, pos)
 return r
 end
 local function new_record()
@@ -1205,7 +1278,8 @@ directory[#directory + 1] = struct.pack('<I4B', found.cell, head)
 words[#words + 1] = packed
 end
 end
-return struct.pack('<BI3B', FORMAT, r.tick, #r.plan) .. r.plan .. string.char(#directory) .. table.concat(directory) .. table.concat(words) .. pack_holds(r.holds, now)
+local held, holds = pack_holds(r.holds, now)
+return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 local function lives(tick, now, retain_ms)
 local left = tick * TICK_MS - now
@@ -1486,7 +1560,7 @@ else
 put_reservation(KEYS[1], v, now)
 end
 return { 'settled', packed_reservation(v) }` },
-  usage: { sha: '9b7dad9a37c0f4765cf4dc8d66a021dc122f09fe', text: `local function clock(given)
+  usage: { sha: 'c49c8925ea7a2650f28fd7d98421490630b87b67', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
 return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -1672,9 +1746,11 @@ local width = math.floor(head / 16) % 4
 while width < 3 and largest >= 256 ^ (2 ^ width) do width = width + 1 end
 return head % 16 + 16 * width + 64 * math.floor(head / 64)
 end
-local function holds_from(raw, pos)
-if pos > #raw then return nil end
+local function holds_from(raw)
+local count = string.byte(raw, 6) + 256 * string.byte(raw, 7)
+if count == 0 then return nil end
 local holds = {}
+local pos = #raw - HOLD_BYTES * count + 1
 while pos <= #raw do
 local n = #holds
 holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 6], pos = struct.unpack('<I4I6I4I6I6I6', raw, pos)
@@ -1682,19 +1758,19 @@ end
 return holds
 end
 local function pack_holds(holds, now)
-if not holds then return '' end
+if not holds then return 0, '' end
 local packed = {}
 for i = 1, #holds, HOLD_SIZE do
 if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
 end
-return table.concat(packed)
+if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+return #packed, table.concat(packed)
 end
 local function parse(raw)
-local format, tick, plan_length = struct.unpack('<BI3B', raw)
+local format, tick, count, _, plan_length = struct.unpack('<BI3BHB', raw)
 if format ~= FORMAT then error('a record was written by a newer version of Tollgate (format ' .. format .. ', this one reads ' .. FORMAT .. '); upgrade this process') end
-local count = string.byte(raw, 6 + plan_length)
-local r = { plan = string.sub(raw, 6, 5 + plan_length), tick = tick, order = {}, cells = {} }
-local place = 7 + plan_length
+local r = { plan = string.sub(raw, 9, 8 + plan_length), tick = tick, order = {}, cells = {}, holds = holds_from(raw) }
+local place = 9 + plan_length
 local pos = place + 5 * count
 for _ = 1, count do
 local cell, head = struct.unpack('<I4B', raw, place)
@@ -1704,7 +1780,6 @@ r.order[#r.order + 1] = key
 r.cells[key] = { cell = cell, head = head, packed = string.sub(raw, pos, pos + bytes - 1) }
 place, pos = place + 5, pos + bytes
 end
-r.holds = holds_from(raw, pos)
 return r
 end
 local function new_record()
@@ -1751,7 +1826,8 @@ directory[#directory + 1] = struct.pack('<I4B', found.cell, head)
 words[#words + 1] = packed
 end
 end
-return struct.pack('<BI3B', FORMAT, r.tick, #r.plan) .. r.plan .. string.char(#directory) .. table.concat(directory) .. table.concat(words) .. pack_holds(r.holds, now)
+local held, holds = pack_holds(r.holds, now)
+return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 local function lives(tick, now, retain_ms)
 local left = tick * TICK_MS - now

@@ -1,24 +1,33 @@
 -- Decides requests under one plan, each as a whole: either all its charges are counted, or none is.
 --
 -- Before this body stands what the plan says, as data (see layout.ts):
---   PLAN     its name; '' when there is nothing to count
---   RETAIN   ms that the subject's record matters after a write
---   PATTERN  finds the numbers of a request; nil when they are more than a pattern can
---   C        its charges, FIELDS numbers each: kind, amount, max, window, refill, place of its key, place of its words, cell,
---            head, ms that it matters, place of its own numbers (a quota's period, an anchor, the serial of a new cell of
---            capacity; 0 for none), largest count of its width. A negative amount or max is a place among the numbers.
---   R        its keys: for each its directory, number of cells, format and number of their words, ms that they matter;
---            false for a log. The first is the subject's record.
--- KEYS per request: one for each of R, the partition's sentinel, [the subject's index], [a reservation], [a receipt].
--- ARGV: now, or '' for Redis's clock; ms that totals on record matter; then per request what it asks, the index's members
---   of R's keys but the first, and of a reservation its own member, ttl, serial, subject, charges and body.
+--   PLAN      its name; '' when there is nothing to count
+--   RETAIN    ms that the subject's record matters after a write
+--   NUMBERS   how many numbers a request brings, QUOTAS how many ends of periods after them
+--   IS_SIMPLE whether all charges are of one record and of simple kinds; then what such a charge does stands below in the
+--             words of `simple/`, and HEAD is what the record goes on with after its first seven bytes, to HEAD_END, CELLS
+--             its number of cells, and LENGTH how long it is when nothing is held
+--   and after `data` C, all charges, FIELDS numbers each: kind, amount, max, window, refill, place of its key, place of its
+--             words, cell, head, ms that it matters, place of its own number (a quota's start, an anchor, the serial of a
+--             new cell of capacity; 0 for none), largest count of its width; and R, its keys: for each its directory,
+--             number of cells, format and number of their words, ms that they matter; false for a log
+--   KEYS_EACH how many keys R has
+--   LAST      how many arguments are of requests
+--   A negative amount or max is the place of a number that the request brings.
+-- KEYS per request: one for each of R, the subject's record first, [the subject's index], [a reservation], [a receipt].
+-- ARGV per request: what it asks, the index's members of R's keys but the first, and of a reservation its own member, ttl,
+--   serial, subject, charges and body.
 --   What it asks: c, u or r (check, consume, reserve), x when something else denied it, u when a subject that nothing is
---   known of is not to be decided, a when the anchor is only believed, i when it has an index, k when it has a receipt
---   ('-' otherwise), and its numbers, each after a space.
+--   known of is not to be decided, a when the anchor is only believed, i when it has an index, k when it has a receipt, t
+--   when it brings the time ('-' otherwise); then, each after a space: until when its charges are those of
+--   now, its numbers, the ends of its quotas' periods, ms that totals on record matter, and the time.
 -- Returns one string per request: B status, I6 now, and for each of R an I4 length and the record as it was before, or of a
 --   log I7 used, I7 total, I6 newest and I6 the instant of the entry after which it frees enough.
 --   Status: 0 denied, 1 admitted, 2 stale, 3 unknown, 4 admitted before, 9 failed (and a text).
---- include lib/time
+
+-- Everything that a decision can need. Most need none of it, so it is made when the first one does.
+local function everything()
+--- data
 --- include lib/cell
 --- include lib/record
 --- include lib/log
@@ -39,18 +48,15 @@ local function load(key, shape)
     for i = 1, shape[4] do w[i] = 0 end
     return { key = key, raw = '', w = w, plan = '', tick = 0 }
   end
-  local format, tick, plan_length = struct.unpack('<BI3B', raw)
-  local place = 6 + plan_length
+  local format, tick, count, held_count, plan_length = struct.unpack('<BI3BHB', raw)
+  local place = 9 + plan_length
   local directory = shape[1]
-  if format == FORMAT and string.sub(raw, place + 1, place + #directory) == directory then
-    local count = string.byte(raw, place)
-    local words_at = place + 1 + 5 * count
+  if format == FORMAT and string.sub(raw, place, place + #directory - 1) == directory then
+    local words_at = place + 5 * count
     local w = { struct.unpack(shape[3], raw, words_at) }
     local tail = w[shape[4] + 1]
     w[shape[4] + 1] = nil
-    local holds_at = tail
-    for i = shape[2] + 1, count do holds_at = holds_at + bytes_of(string.byte(raw, place + 5 * i)) end
-    return { key = key, raw = raw, w = w, plan = string.sub(raw, 6, place - 1), tick = tick, words_at = words_at, tail = tail, holds_at = holds_at, holds = holds_from(raw, holds_at) }
+    return { key = key, raw = raw, w = w, plan = string.sub(raw, 9, place - 1), tick = tick, words_at = words_at, tail = tail, holds_at = #raw - HOLD_BYTES * held_count + 1, holds = holds_from(raw) }
   end
   -- Written under another plan, or with counts that are longer than usual.
   local all = parse(raw)
@@ -67,18 +73,19 @@ end
 local function store(r, shape, now, plan, retain_ms)
   local is_new = not lives(r.tick, now, retain_ms)
   if r.words_at and not r.is_wide and not is_new and plan == r.plan then
-    local value = string.sub(r.raw, 1, r.words_at - 1) .. struct.pack(shape[3], unpack(r.w))
+    local words = struct.pack(shape[3], unpack(r.w))
     if r.holds_changed then
-      value = value .. string.sub(r.raw, r.tail, r.holds_at - 1) .. pack_holds(r.holds, now)
+      local held_count, packed = pack_holds(r.holds, now)
+      put(r.key, string.sub(r.raw, 1, 5) .. struct.pack('<H', held_count) .. string.sub(r.raw, 8, r.words_at - 1) .. words .. string.sub(r.raw, r.tail, r.holds_at - 1) .. packed, r.tick, now, false)
     else
-      value = value .. string.sub(r.raw, r.tail)
+      put(r.key, string.sub(r.raw, 1, r.words_at - 1) .. words .. string.sub(r.raw, r.tail), r.tick, now, false)
     end
-    put(r.key, value, r.tick, now, false)
     return false
   end
   if is_new then r.tick = tick_after(now, retain_ms) end
   if r.raw == '' and not r.is_wide then
-    put(r.key, struct.pack('<BI3B', FORMAT, r.tick, #plan) .. plan .. string.char(shape[2]) .. shape[1] .. struct.pack(shape[3], unpack(r.w)) .. pack_holds(r.holds, now), r.tick, now, true)
+    local held_count, packed = pack_holds(r.holds, now)
+    put(r.key, struct.pack('<BI3BHB', FORMAT, r.tick, shape[2], held_count, #plan) .. plan .. shape[1] .. struct.pack(shape[3], unpack(r.w)) .. packed, r.tick, now, true)
     return true
   end
   local all = r.all or (r.raw == '' and new_record() or parse(r.raw))
@@ -114,18 +121,13 @@ local function described(records, status, now)
   return reply
 end
 
-local function decide(now, recorded_ms, what, keys_at, args_at)
+return function(now, what, keys_at, args_at)
   local action = string.byte(what, 1)
   local n = {}
-  if PATTERN then
-    n = { string.match(what, PATTERN) }
-    for i = 1, #n do n[i] = tonumber(n[i]) end
-  else
-    for number in string.gmatch(what, '%d+') do n[#n + 1] = tonumber(number) end
-  end
+  for number in string.gmatch(what, '%d+') do n[#n + 1] = tonumber(number) end
 
-  local has_index = string.byte(what, 5) == 105
-  local place = keys_at + #R + (has_index and 2 or 1)
+  local index = string.byte(what, 5) == 105 and KEYS[keys_at + #R]
+  local place = keys_at + #R + (index and 1 or 0)
   local reservation_key = action == RESERVE and KEYS[place]
   local receipt_key = string.byte(what, 6) == 107 and KEYS[place + (reservation_key and 1 or 0)]
   if receipt_key then
@@ -140,11 +142,12 @@ local function decide(now, recorded_ms, what, keys_at, args_at)
   local own = records[1]
   if own.plan == '' and string.byte(what, 3) == 117 then
     -- A partition that has been there for longer than anything on record matters has lost nobody: the subject is new.
-    local since = redis.call('GET', KEYS[keys_at + #R])
-    if not since or tonumber(since) > now - recorded_ms then return described({}, UNKNOWN, now) end
+    local since = redis.call('GET', string.match(own.key, '^.-}'))
+    if not since or tonumber(since) > now - n[NUMBERS + QUOTAS + 1] then return described({}, UNKNOWN, now) end
   end
 
-  local admitted, is_stale = string.byte(what, 2) ~= 120, false
+  local admitted, is_stale = string.byte(what, 2) ~= 120, now >= n[1]
+  local quota = NUMBERS
   for i = 1, #C, FIELDS do
     local kind, amount, max, window, r = C[i], C[i + 1], C[i + 2], C[i + 3], records[C[i + 5]]
     if amount < 0 then amount = n[-amount] end
@@ -158,8 +161,9 @@ local function decide(now, recorded_ms, what, keys_at, args_at)
     else
       local w, at, start_at, end_at = r.w, C[i + 6], 0, 0
       if kind == QUOTA then
-        start_at, end_at = n[C[i + 10]], n[C[i + 10] + 1]
-        if now < start_at or now >= end_at then is_stale = true end
+        quota = quota + 1
+        start_at, end_at = n[C[i + 10]], n[quota]
+        if now < start_at then is_stale = true end
       elseif kind == ANCHOR then
         start_at = n[C[i + 10]]
         if w[at] == 0 and string.byte(what, 4) == 97 or w[at] ~= 0 and w[at] ~= start_at then is_stale = true end
@@ -188,7 +192,6 @@ local function decide(now, recorded_ms, what, keys_at, args_at)
   if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
   local reply = described(records, ADMITTED, now)
 
-  local index = KEYS[keys_at + #R + 1]
   -- After the members of the index.
   local own_args = args_at + #R
   local ttl, serial, kept = 0, 0, nil
@@ -225,7 +228,7 @@ local function decide(now, recorded_ms, what, keys_at, args_at)
   end
   -- Where nothing is counted the subject stays as unknown as it was.
   if PLAN ~= '' then
-    if own.raw == '' then redis.call('SET', KEYS[keys_at + #R], string.format('%.0f', now), 'NX', 'PX', YEAR_MS) end
+    if own.raw == '' then redis.call('SET', string.match(own.key, '^.-}'), string.format('%.0f', now), 'NX', 'PX', YEAR_MS) end
     for i = 1, #R do
       local r = records[i]
       if not r.log then
@@ -245,16 +248,69 @@ local function decide(now, recorded_ms, what, keys_at, args_at)
   return reply
 end
 
-local now = clock(ARGV[1])
-local replies = {}
-local key, arg = 1, 3
-while arg <= LAST do
-  local what = ARGV[arg]
-  local ok, reply = pcall(decide, now, tonumber(ARGV[2]), what, key, arg)
-  if not ok then reply = struct.pack('<B', FAILED) .. tostring(type(reply) == 'table' and reply.err or reply) end
-  replies[#replies + 1] = reply
-  local has_index, reserves, has_receipt = string.byte(what, 5) == 105, string.byte(what, 1) == RESERVE, string.byte(what, 6) == 107
-  key = key + #R + 1 + (has_index and 1 or 0) + (reserves and 1 or 0) + (has_receipt and 1 or 0)
-  arg = arg + #R + (reserves and 6 or 0)
 end
+
+local call, byte, sub, ceil = redis.call, string.byte, string.sub, math.ceil
+local now
+if byte(ARGV[1], 7) == 116 then
+  now = tonumber(string.match(ARGV[1], '%d+$'))
+else
+  local t = call('TIME')
+  now = t[1] * 1000 + t[2] / 1000
+  now = now - now % 1
+end
+local replies, key, arg = {}, 1, 1
+local asked, is_parsed, decide_any
+local action, is_refused, is_unknown, is_believed, index, receipt
+--- declare numbers
+
+repeat
+  local what = ARGV[arg]
+  -- Requests that come together often ask the same.
+  if what ~= asked then
+    action, is_refused, is_unknown, is_believed, index, receipt = byte(what, 1, 6)
+    asked, is_parsed = what, false
+  end
+  local reply
+  -- The usual case: all limits are simple and in one record, which is of this plan, and nothing is held or ahead of the
+  -- clock. What else there is leaves it by `break`, before anything is written, for `decide_any`.
+  repeat
+    if not IS_SIMPLE or action == 114 or receipt == 107 or is_refused == 120 then break end
+    local raw = redis.pcall('GET', KEYS[key])
+    if not raw or raw.err then break end
+    local format, t1, t2, t3, count, h1, h2 = byte(raw, 1, 7)
+    if format ~= 1 or h1 + h2 > 0 or sub(raw, 8, HEAD_END) ~= HEAD then break end
+    local left = (t1 + 256 * t2 + 65536 * t3) * 600000 - now
+    if left < RETAIN or left > 3 * RETAIN + 2400000 then break end
+    -- Its cells may be followed by others', which stay as they are.
+    local words_at = HEAD_END + 1
+    if count > CELLS then words_at = words_at + 5 * (count - CELLS) elseif #raw ~= LENGTH then break end
+    if not is_parsed then
+      --- parse numbers
+      is_parsed = true
+    end
+    local status, is_denied = 1, false
+    if now >= n1 then status = 2 end
+    --- unpack words
+    --- charges
+    --- leave when too wide
+    if is_denied and status == 1 then status = 0 end
+    if status == 1 and action == 117 then
+      -- In place: what is around them and the expiry stay.
+      --- pack words
+    end
+    reply = struct.pack('<BI6I4', status, now, #raw) .. raw
+  until true
+
+  if not reply then
+    decide_any = decide_any or everything()
+    -- One that fails fails alone.
+    local is_done, found = pcall(decide_any, now, what, key, arg)
+    if not is_done then found = struct.pack('<B', 9) .. tostring(type(found) == 'table' and found.err or found) end
+    reply = found
+  end
+  replies[#replies + 1] = reply
+  key = key + KEYS_EACH + (index == 105 and 1 or 0) + (action == 114 and 1 or 0) + (receipt == 107 and 1 or 0)
+  arg = arg + KEYS_EACH + (action == 114 and 6 or 0)
+until arg > LAST
 return replies

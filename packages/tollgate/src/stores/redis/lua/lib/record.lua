@@ -1,6 +1,6 @@
 -- A subject's record, or one partition's cell, as one packed string:
---   B format · I3 tick · B length of the plan's name, the name · B number of cells · directory: I4 cell, B head each ·
---   the cells' words · holds, 32 bytes each
+--   B format · I3 tick · B number of cells · H number of holds · B length of the plan's name, the name ·
+--   directory: I4 cell, B head each · the cells' words · holds, 32 bytes each
 -- A cell is found by its number and kind, never by its place; head = kind + 16 * width + 64 * class, where the width says
 -- how long its counts are and the class how long the cell matters at most. The tick says when the key expires at the
 -- latest, so that most writes leave its expiry alone.
@@ -59,9 +59,11 @@ local function fitting(head, w)
   return head % 16 + 16 * width + 64 * math.floor(head / 64)
 end
 
-local function holds_from(raw, pos)
-  if pos > #raw then return nil end
+local function holds_from(raw)
+  local count = string.byte(raw, 6) + 256 * string.byte(raw, 7)
+  if count == 0 then return nil end
   local holds = {}
+  local pos = #raw - HOLD_BYTES * count + 1
   while pos <= #raw do
     local n = #holds
     holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 6], pos = struct.unpack('<I4I6I4I6I6I6', raw, pos)
@@ -69,22 +71,23 @@ local function holds_from(raw, pos)
   return holds
 end
 
+-- How many holds have not ended, and these packed. A record has room for 65,535 of them.
 local function pack_holds(holds, now)
-  if not holds then return '' end
+  if not holds then return 0, '' end
   local packed = {}
   for i = 1, #holds, HOLD_SIZE do
     if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
   end
-  return table.concat(packed)
+  if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+  return #packed, table.concat(packed)
 end
 
 -- Everything in a record: the plan, the tick, the cells in their order, and the holds.
 local function parse(raw)
-  local format, tick, plan_length = struct.unpack('<BI3B', raw)
+  local format, tick, count, _, plan_length = struct.unpack('<BI3BHB', raw)
   if format ~= FORMAT then error('a record was written by a newer version of Tollgate (format ' .. format .. ', this one reads ' .. FORMAT .. '); upgrade this process') end
-  local count = string.byte(raw, 6 + plan_length)
-  local r = { plan = string.sub(raw, 6, 5 + plan_length), tick = tick, order = {}, cells = {} }
-  local place = 7 + plan_length
+  local r = { plan = string.sub(raw, 9, 8 + plan_length), tick = tick, order = {}, cells = {}, holds = holds_from(raw) }
+  local place = 9 + plan_length
   local pos = place + 5 * count
   for _ = 1, count do
     local cell, head = struct.unpack('<I4B', raw, place)
@@ -94,7 +97,6 @@ local function parse(raw)
     r.cells[key] = { cell = cell, head = head, packed = string.sub(raw, pos, pos + bytes - 1) }
     place, pos = place + 5, pos + bytes
   end
-  r.holds = holds_from(raw, pos)
   return r
 end
 
@@ -148,7 +150,8 @@ local function encode(r, now)
       words[#words + 1] = packed
     end
   end
-  return struct.pack('<BI3B', FORMAT, r.tick, #r.plan) .. r.plan .. string.char(#directory) .. table.concat(directory) .. table.concat(words) .. pack_holds(r.holds, now)
+  local held, holds = pack_holds(r.holds, now)
+  return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 
 -- Whether a key with this tick lives long enough after a write of now; one from far ahead was set by another clock.
