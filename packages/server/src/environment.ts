@@ -25,6 +25,7 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
   }
   const secret = given(env, 'TOLLGATE_SECRET')
   const databaseUrl = given(env, 'DATABASE_URL')
+  const redisUrl = given(env, 'REDIS_URL')
   const analyticsDatabaseUrl = given(env, 'ANALYTICS_DATABASE_URL')
   return {
     port: portOf(given(env, 'PORT')),
@@ -33,6 +34,7 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
     isDemoKey: adminKey === DEMO_KEY,
     options: {
       ...(databaseUrl === undefined ? { dataDir: given(env, 'TOLLGATE_DATA_DIR') ?? './.tollgate/' } : { databaseUrl }),
+      ...(redisUrl !== undefined && { redisUrl }),
       ...(analyticsDatabaseUrl !== undefined && { analyticsDatabaseUrl }),
       ...recordOf(env),
       ...(adminKey !== undefined && { adminKey }),

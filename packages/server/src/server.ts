@@ -9,6 +9,7 @@ import { createApp } from './app.ts'
 import { keyAccess, openAccess } from './auth/access.ts'
 import { KeyRing } from './auth/keys.ts'
 import { openStorage } from './data/storage.ts'
+import { readinessOf } from './data/readiness.ts'
 import { keepUp, watched } from './data/upkeep.ts'
 import { DemoClock } from './demo/clock.ts'
 import { isLoopback } from './demo/guard.ts'
@@ -44,6 +45,11 @@ export interface ServerOptions {
    * credits, recorded usage, subjects, idempotency keys, API keys, rollout, secret and the demo clock.
    */
   databaseUrl?: string
+  /**
+   * Redis for the counters, shared by any number of processes: `redis://user:password@host:6379/0`, `rediss://` with TLS,
+   * a cluster as several hosts between commas, `redis+sentinel://host:26379,host:26379/name`. Default: the database, else memory.
+   */
+  redisUrl?: string
   /** Without a database: the folder where all of that is kept, by one process. Without it, it goes with the process. */
   dataDir?: string
   /** A read replica of that database: analytics are read there, so that nobody else waits for them. */
@@ -108,7 +114,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
   const { adminKey } = options
   if (adminKey !== undefined && !SENDABLE.test(adminKey)) throw new StartupError('The admin key holds what `Authorization: Bearer` cannot carry: white space, or characters beyond ASCII. Set TOLLGATE_ADMIN_KEY to another, for example the output of: openssl rand -base64 32')
   const maxReceipts = options.maxReceipts ?? 100_000
-  const storage = await openStorage({ databaseUrl: options.databaseUrl, analyticsDatabaseUrl: options.analyticsDatabaseUrl, dataDir: options.dataDir, record: { timezone: options.timezone, keepEventsDays: options.keepEventsDays, archiveDir: options.archiveDir }, maxReceipts, log })
+  const storage = await openStorage({ databaseUrl: options.databaseUrl, analyticsDatabaseUrl: options.analyticsDatabaseUrl, redisUrl: options.redisUrl, dataDir: options.dataDir, record: { timezone: options.timezone, keepEventsDays: options.keepEventsDays, archiveDir: options.archiveDir }, maxReceipts, log })
   try {
     const { state } = storage
     const secret = options.secret ?? (await storage.secret())
@@ -132,7 +138,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
       needs: keyAccess(keys, tenants),
       anybody: openAccess(() => home),
       heartbeatMs: options.heartbeatMs ?? 15_000,
-      readiness: async () => (isStopping ? 'stopping' : (await isAlive()) ? 'ready' : 'unavailable'),
+      readiness: async () => (isStopping ? { status: 'stopping', problems: [] } : readinessOf(await isAlive(), (await storage.problems?.()) ?? [])),
     }
     for (const add of [addSystem, addDecisions, addReservations, addSubjects, addCredits, addPlans, addAnalytics, addKeys]) add(context)
     if (demoClock) {

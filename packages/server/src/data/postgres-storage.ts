@@ -38,6 +38,7 @@ function storageOf(database: Database, state: DatabaseState, record: RecordOptio
     secret: () => state.secret(),
     stores: (clock) => sqlStores(database, clock, { ...record, hasCounters: true, copy }),
     isAlive: async () => (await database.query('SELECT 1')).length === 1,
+    databaseNow: async () => (await database.query('SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now'))[0]!['now'] as number,
     async close() {
       await state.stop()
       await copy?.close()

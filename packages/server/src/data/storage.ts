@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { type Clock, type CounterStore, type Ledger, MemoryLedger, MemorySubjects, type ReceiptStore, type RecordStore, Receipts, type SubjectStore, systemClock } from 'tollgate'
+import type { Problem } from 'tollgate/redis'
 import type { Analytics } from 'tollgate/sqlite'
 import type { Remembered } from '../http/idempotency.ts'
 import type { Log } from '../log/log.ts'
 import { openFolderStorage } from './folder-storage.ts'
 import { openPostgresStorage } from './postgres-storage.ts'
+import { withRedis } from './redis-counters.ts'
 import { checkRecordOptions, type RecordOptions } from './record-options.ts'
 import { StartupError } from '../startup-error.ts'
 import { memoryState, type StateStore } from './state.ts'
@@ -18,6 +20,10 @@ export interface Storage {
   stores(clock: Clock | undefined): Stores
   /** Whether it answers. */
   isAlive(): Promise<boolean>
+  /** What is wrong with where counters are kept. None: nothing can be. */
+  problems?(): Promise<readonly Problem[]>
+  /** The clock of a database that others use too: epoch ms. */
+  databaseNow?(): Promise<number>
   close(): Promise<void>
 }
 
@@ -45,13 +51,25 @@ export interface StorageOptions {
   readonly dataDir?: string | undefined
   readonly databaseUrl?: string | undefined
   readonly analyticsDatabaseUrl?: string | undefined
+  readonly redisUrl?: string | undefined
   readonly record?: RecordOptions
   readonly maxReceipts: number
   readonly log: Log
 }
 
 /** @throws StartupError that names what is wrong and the fix */
-export async function openStorage({ dataDir, databaseUrl, analyticsDatabaseUrl, record = {}, maxReceipts, log }: StorageOptions): Promise<Storage> {
+export async function openStorage({ redisUrl, ...options }: StorageOptions): Promise<Storage> {
+  const storage = await openWithoutRedis(options)
+  if (redisUrl === undefined) return storage
+  try {
+    return await withRedis(storage, redisUrl, options.databaseUrl !== undefined, options.log)
+  } catch (error) {
+    await storage.close()
+    throw error
+  }
+}
+
+async function openWithoutRedis({ dataDir, databaseUrl, analyticsDatabaseUrl, record = {}, maxReceipts, log }: Omit<StorageOptions, 'redisUrl'>): Promise<Storage> {
   checkRecordOptions(record)
   if (databaseUrl !== undefined) return openPostgresStorage(databaseUrl, log, { ...record, copyUrl: analyticsDatabaseUrl })
   if (analyticsDatabaseUrl !== undefined) throw new StartupError('ANALYTICS_DATABASE_URL is for a copy of the database of DATABASE_URL, which is not set: set it too, or leave both out.')

@@ -1,3 +1,4 @@
+import type { Readiness } from '../data/readiness.ts'
 import type { KeyIdentity, ReceiptsOf } from '../auth/access.ts'
 import type { KeyRing, Scope } from '../auth/keys.ts'
 import type { Access, Identity, Router } from '../http/router.ts'
@@ -22,5 +23,5 @@ export interface RouteContext {
   readonly heartbeatMs: number
   readonly isDemo: boolean
   /** `unavailable` while what everything is kept in does not answer. */
-  readonly readiness: () => Promise<'ready' | 'stopping' | 'unavailable'>
+  readonly readiness: () => Promise<Readiness>
 }

@@ -5,6 +5,10 @@ import { METRICS_CONTENT_TYPE } from '../metrics/registry.ts'
 import type { RouteContext } from './context.ts'
 
 const state = z.object({ status: z.string() })
+const readinessSchema = z.object({
+  status: z.enum(['ready', 'degraded', 'misconfigured', 'unavailable', 'stopping']).describe('`degraded`: Redis does not answer, and limits do what their failure policy says. `misconfigured`: Redis would lose limits that are in force. `unavailable`: the database does not answer.'),
+  problems: z.array(z.object({ check: z.string(), level: z.enum(['error', 'warning']), message: z.string() })).describe('What an operator should know of Redis; empty without it.'),
+})
 
 /** What machines ask: `/healthz`, `/readyz`, `/metrics`, `/openapi.json`; and `/`, for people who try the address. */
 export function addSystem({ router, anybody, metrics, readiness, isDemo }: RouteContext): void {
@@ -13,10 +17,10 @@ export function addSystem({ router, anybody, metrics, readiness, isDemo }: Route
   const get = { method: 'get', tag, access } as const
   router.add({ ...get, path: '/healthz', summary: 'Whether the process runs', answers: { 200: { description: 'It does.', schema: state } } }, () => json({ status: 'ok' }))
   router.add(
-    { ...get, path: '/readyz', summary: 'Whether to send it requests', answers: { 200: { description: 'Ready.', schema: state }, 503: { description: '`stopping`, or `unavailable` while the database does not answer.', schema: state } } },
+    { ...get, path: '/readyz', summary: 'Whether to send it requests', answers: { 200: { description: '`ready`, or `degraded`.', schema: readinessSchema }, 503: { description: '`misconfigured`, `unavailable` or `stopping`.', schema: readinessSchema } } },
     async () => {
-      const status = await readiness()
-      return json({ status }, status === 'ready' ? 200 : 503)
+      const { status, problems } = await readiness()
+      return json({ status, problems }, status === 'ready' || status === 'degraded' ? 200 : 503)
     },
   )
   router.add(

@@ -3,6 +3,8 @@ import type { Script } from './script.ts'
 /** What is used of an ioredis client or cluster (5 and later). */
 export interface IoredisClient {
   readonly isCluster?: boolean
+  /** Of a cluster. */
+  nodes?(role: 'master'): IoredisClient[]
   callBuffer(command: string, ...args: (string | number)[]): Promise<unknown>
 }
 
@@ -13,7 +15,8 @@ export interface NodeRedisClient {
 
 /** What is used of a node-redis cluster. */
 export interface NodeRedisCluster {
-  readonly masters: unknown
+  readonly masters: readonly unknown[]
+  nodeClient(node: unknown): Promise<NodeRedisClient> | NodeRedisClient
   sendCommand(firstKey: string | undefined, isReadonly: boolean | undefined, args: string[], options?: object): Promise<unknown>
 }
 
@@ -25,6 +28,8 @@ export interface RedisConnection {
   readonly isCluster: boolean
   /** @param key that the command is about: in a cluster it says which node is asked. */
   command(args: readonly string[], key?: string): Promise<unknown>
+  /** The same command to every master. */
+  everywhere(args: readonly string[]): Promise<unknown[]>
   /** One round trip; a second one where Redis has not seen the script yet, or has forgotten it in a restart or failover. */
   run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>
 }
@@ -35,6 +40,7 @@ export function connectionOf(client: RedisClient): RedisConnection {
   return {
     isCluster: isCluster(client),
     command: send,
+    everywhere: async (args) => Promise.all((await mastersOf(client)).map((node) => senderOf(node)(args))),
     async run({ sha, text }, keys, args) {
       const rest = [String(keys.length), ...keys, ...args]
       try {
@@ -67,6 +73,11 @@ function isIoredis(client: RedisClient): client is IoredisClient {
 
 function isNodeCluster(client: RedisClient): client is NodeRedisCluster {
   return 'masters' in client
+}
+
+async function mastersOf(client: RedisClient): Promise<RedisClient[]> {
+  if (isIoredis(client)) return client.nodes ? client.nodes('master') : [client]
+  return isNodeCluster(client) ? Promise.all(client.masters.map(async (node) => client.nodeClient(node))) : [client]
 }
 
 function isCluster(client: RedisClient): boolean {

@@ -10,6 +10,7 @@ import { FOR_EVER_MS } from './layout.ts'
 import { Layouts } from './layouts.ts'
 import { cellNumber, limitPrefix, memberOf, memberPrefix, Names, partitionOf } from './names.ts'
 import { examineLog, type LogState, outcomeOf } from './outcome.ts'
+import { Presence } from './presence.ts'
 import { readRecord, readUnsigned } from './record.ts'
 import { decisionRequest } from './request.ts'
 import { readReservation } from './reservation.ts'
@@ -42,6 +43,7 @@ export class RedisStore implements CounterStore {
   readonly #layouts: Layouts
   readonly #batches: DecisionBatches
   readonly #anchors = new SeenAnchors(MAX_ANCHORS)
+  readonly #presence: Presence
   readonly #onClose: () => Promise<unknown>
 
   /** @throws INVALID_DEFINITION, or TypeError for what is no client of Redis */
@@ -52,11 +54,13 @@ export class RedisStore implements CounterStore {
     this.#clock = clock
     this.#layouts = new Layouts(maxScripts)
     this.#batches = new DecisionBatches(this.#connection)
+    this.#presence = new Presence(this.#connection, this.#names.common('processes'))
     this.#onClose = onClose
   }
 
   async decide(command: DecideCommand): Promise<Outcome> {
     const { subject, action } = command
+    this.#presence.start()
     // Whoever asks uses the charges again before the answer comes.
     const charges = command.charges.map((c) => ({ ...c }))
     const anchor = charges.find(({ kind }) => kind === CellKind.anchor)
@@ -140,7 +144,13 @@ export class RedisStore implements CounterStore {
     return this.#names.reservationId(subject, id)
   }
 
+  /** As of a few seconds ago. */
+  processes(): number {
+    return this.#presence.count
+  }
+
   async close(): Promise<void> {
+    this.#presence.stop()
     await this.#onClose()
   }
 

@@ -684,6 +684,16 @@ local base = string.sub(member, 1, 1) == 'p' and ARGV[1] or ARGV[2]
 deleted = deleted + redis.call('DEL', base .. member)
 end
 return deleted + redis.call('DEL', KEYS[2])` },
+  presence: { sha: '00c691ac4cb2634badfd368046eaf5e879398552', text: `local function clock(given)
+if given ~= '' then return tonumber(given) end
+local t = redis.call('TIME')
+return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local now = clock('')
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZCARD', KEYS[1])` },
   reset: { sha: '612bf63c4dca3f6ca3a175520325e249274b95a3', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
