@@ -32,13 +32,13 @@ const DEFAULT_SENTINEL_PORT = 26379
  * @throws INVALID_DEFINITION, which never holds the password
  */
 export function parseRedisUrl(text: string): RedisPlace {
-  const match = /^(redis|rediss|redis\+sentinel|rediss\+sentinel):\/\/(?:([^@/]*)@)?([^@/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(text.trim())
+  // Every host may be written as a URL of its own, as others print a cluster's nodes.
+  const match = /^(redis|rediss|redis\+sentinel|rediss\+sentinel):\/\/(?:([^@/]*)@)?([^@/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(text.trim().replaceAll(/,\s*rediss?:\/\//g, ','))
   if (!match) throw refused('it is not a URL of Redis')
   const [, scheme, user = '', hosts, path = '', query = ''] = match
   const options = new URLSearchParams(query)
   const isSentinel = scheme!.endsWith('+sentinel')
-  // Every host may be written as a URL of its own, as other libraries print a cluster's nodes.
-  const nodes = hosts!.split(',').map((host) => nodeOf(host.replace(/^rediss?:\/\//, ''), isSentinel ? DEFAULT_SENTINEL_PORT : DEFAULT_PORT))
+  const nodes = hosts!.split(',').map((host) => nodeOf(host, isSentinel ? DEFAULT_SENTINEL_PORT : DEFAULT_PORT))
   const login = { ...loginOf(user), ...(scheme!.startsWith('rediss') && { tls: true }) }
   if (isSentinel) {
     if (path === '') throw refused('it does not name the master that the sentinels watch')

@@ -518,6 +518,7 @@ end
 if not passes(kind, amount, max, window, C[i + 4], start_at, w, at, r.holds, C[i + 7], now) then admitted = false end
 end
 end
+if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
 if is_stale then return described(records, STALE, now) end
 if action == CHECK then return described(records, admitted and ADMITTED or DENIED, now) end
 if not admitted then
@@ -531,7 +532,6 @@ end
 end
 return described(records, DENIED, now)
 end
-if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
 local reply = described(records, ADMITTED, now)
 local own_args = args_at + #R
 local ttl, serial, kept = 0, 0, nil

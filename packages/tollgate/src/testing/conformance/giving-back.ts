@@ -38,6 +38,16 @@ export const givingBack: Scenarios = {
     await f.uses(0, slidingLog())
   },
 
+  'an undo takes from the window that its request was counted in, which is now the one before': async (f) => {
+    f.clock.advance(59_999)
+    const id = await f.reserves(DAY_MS, slidingCounter({ amount: 6 }))
+    f.clock.advance(1)
+    await f.admits(slidingCounter({ amount: 2 }))
+    await f.uses(8, slidingCounter())
+    await f.settles('undo', id)
+    await f.uses(2, slidingCounter())
+  },
+
   'an undo gives a bucket no more than it would have had': async (f) => {
     const bucket = tokenBucket({ max: 10, refill: 1, windowMs: 1 })
     const id = await f.reserves(60_000, { ...bucket, amount: 10 })

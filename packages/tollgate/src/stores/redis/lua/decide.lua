@@ -175,6 +175,8 @@ return function(now, what, keys_at, args_at)
       if not passes(kind, amount, max, window, C[i + 4], start_at, w, at, r.holds, C[i + 7], now) then admitted = false end
     end
   end
+  -- Whoever did not hear the answer asks again.
+  if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
   if is_stale then return described(records, STALE, now) end
   if action == CHECK then return described(records, admitted and ADMITTED or DENIED, now) end
   if not admitted then
@@ -189,7 +191,6 @@ return function(now, what, keys_at, args_at)
     end
     return described(records, DENIED, now)
   end
-  if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
   local reply = described(records, ADMITTED, now)
 
   -- After the members of the index.
