@@ -89,6 +89,15 @@ describe('tokens', () => {
     expect(await ledger.verify(null)).toEqual([])
   })
 
+  it('are counted once for a cache, by however many objects without a ledger', async () => {
+    const { users } = await billingOf({ profile: { tokensBalance: 23 } })
+    const results = await Promise.all([1, 2, 3, 4].map(() => new TokenBilling(users).deductTokens(USER, image)))
+    expect(results.filter(({ success }) => success)).toHaveLength(2)
+    // Nor are they there a second time for the telegram id.
+    expect(await new TokenBilling(users).deductTokens('1007', chat)).toMatchObject({ success: false, error: expect.stringContaining('Unknown user') })
+    expect(await new TokenBilling(users).getBalance(USER)).toEqual({ tokensBalance: 3, tokensSpent: 20 })
+  })
+
   it('opened by many at once are entered once, also where one breaks off', async () => {
     const { billing, another, ledger } = await billingOf({ profile: { tokensBalance: 50, tokensSpent: 30 } })
     // As whoever died after the first step has left it.
@@ -140,6 +149,12 @@ describe('tokens', () => {
     expect(await ledger.verify(null)).toEqual([])
   })
 
+  it('of a month are set for a user of before, whose spending is not forgotten', async () => {
+    const { billing } = await billingOf({ profile: { tokensBalance: 40, tokensSpent: 60 } })
+    expect(await billing.resetMonthlyTokens(USER, 'Gift')).toEqual({ success: true, newBalance: 100 })
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 100, tokensSpent: 60 })
+  })
+
   it('of a month are set for a user nobody knew, and last until they are set again', async () => {
     const { billing, clock } = await billingOf({ profile: null })
     expect(await billing.resetMonthlyTokens(USER, 'Gift')).toEqual({ success: true, newBalance: 100 })
@@ -181,13 +196,14 @@ describe('refunds', () => {
   })
 
   it('by key are of that deduction, which was made once', async () => {
-    const { billing } = await billingOf()
+    const { billing, audit } = await billingOf()
     expect(await billing.deductTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
     expect(await billing.deductTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
     expect(await billing.deductTokens(USER, chat, { key: 'update-2' })).toEqual({ success: true, newBalance: 90 })
     expect(await billing.refundTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
     expect(await billing.refundTokens(USER, chat, { key: 'update-1' })).toMatchObject({ success: false, newBalance: 95 })
     expect(await billing.refundTokens(USER, chat, { key: 'update-3' })).toMatchObject({ success: false })
+    expect(audit.map(({ type }) => type)).toEqual(['deduct', 'deduct', 'refund'])
   })
 
   it('are not added to an allowance that was set since', async () => {
@@ -204,12 +220,13 @@ describe('listeners', () => {
   it('that throw or hang undo nothing, and the operation is told of', async () => {
     const errors: unknown[] = []
     const balances: number[] = []
-    const { billing, audit, clock } = await billingOf({
+    const { billing, audit, clock, users } = await billingOf({
       onBalanceUpdate: (_, balance) => { balances.push(balance); throw new Error('no database') },
       onError: (error) => { errors.push(error); throw new Error('the log is full') },
     })
     expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 90 })
     expect(errors).toMatchObject([{ message: 'no database' }])
+    expect(await users.getUserProfile(USER)).toMatchObject({ tokensBalance: 90 })
     expect(audit).toMatchObject([{ userId: USER, type: 'deduct', amount: 10, operation: image, tokensBalance: 90, tokensSpent: 10, at: new Date(clock.now()) }])
     const hanging = await billingOf({ onTokenOperation: () => new Promise(() => {}) })
     const result = hanging.billing.deductTokens(USER, image)
@@ -344,7 +361,7 @@ describe('a day of a bot', () => {
     }
     const clock = controlledClock(START_AT)
     const rateLimiter = new RateLimiter(redis, { clock, prefix, timeoutMs: 60_000 })
-    const cacheManager = new CacheManager(redis, `${prefix}bot`, 300)
+    const cacheManager = new CacheManager(redis, `${prefix}bot`, 300, { timeoutMs: 10_000 })
     const userCache = new UserCache(cacheManager)
     const audit: string[] = []
     const tokenBilling = new TokenBilling(userCache, {
@@ -381,7 +398,7 @@ describe('a day of a bot', () => {
     expect(rows.get('id-1')).toMatchObject({ tokensBalance: 85, tokensSpent: 15 })
     expect(await userCache.getUserProfile('1007')).toMatchObject({ tokensBalance: 85, tokensSpent: 15 })
     // Another process, or this one after a restart, goes on from the row.
-    const restarted = new TokenBilling(userCache, {})
+    const restarted = new TokenBilling(new UserCache(cacheManager), {})
     expect(await restarted.deductTokens('id-1', chat)).toEqual({ success: true, newBalance: 80 })
     expect(await restarted.getBalance('id-1')).toEqual({ tokensBalance: 80, tokensSpent: 20 })
   })

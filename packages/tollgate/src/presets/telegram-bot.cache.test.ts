@@ -34,6 +34,9 @@ const CLIENTS: Record<string, () => Promise<Opened>> = {
   },
 }
 
+/** A busy machine is no lost Redis. */
+const PATIENT = { timeoutMs: 10_000 }
+
 /** A promise, and what resolves it. */
 function later<T>() {
   let resolve!: (value: T) => void
@@ -45,7 +48,7 @@ function cacheOf(client: RedisClient, options = {}) {
   const prefix = uniquePrefix()
   const { send } = redisConnection(client)
   const errors: unknown[] = []
-  const cache = new CacheManager(client, prefix, 60, { timeoutMs: 10_000, onError: (error) => errors.push(error), ...options })
+  const cache = new CacheManager(client, prefix, 60, { ...PATIENT, onError: (error) => errors.push(error), ...options })
   const ask: Send = (args) => send(args, args[1])
   return { prefix, cache, errors, ask }
 }
@@ -117,7 +120,7 @@ describe.each(Object.entries(CLIENTS))('a cache on %s', (_, open) => {
   ])('%s while a fetch is under way wins, here and in another process', async (_, invalidate, left) => {
     for (const isElsewhere of [false, true]) {
       const { cache, prefix } = cacheOf(client)
-      const elsewhere = new CacheManager(client, prefix, 60)
+      const elsewhere = new CacheManager(client, prefix, 60, PATIENT)
       const [started, answer] = [later<void>(), later<string>()]
       const old = cache.getOrSet('user:1', () => (started.resolve(), answer.promise), 60, ['users'])
       await started.promise
@@ -132,16 +135,20 @@ describe.each(Object.entries(CLIENTS))('a cache on %s', (_, open) => {
 
   it('of two processes that fetch at once the first stores, and nobody waits for the other', async () => {
     const { cache, prefix } = cacheOf(client)
-    const elsewhere = new CacheManager(client, prefix, 60)
+    const elsewhere = new CacheManager(client, prefix, 60, PATIENT)
     const [started, answer] = [later<void>(), later<string>()]
     const first = cache.getOrSet('k', () => (started.resolve(), answer.promise))
     await started.promise
     expect(await elsewhere.getOrSet('k', () => 'second')).toBe('second')
     expect(await elsewhere.get('k')).toBeNull()
     expect(await elsewhere.getTtl('k')).toBeNull()
+    // Nor does one that has just found nothing, which it learns where it would begin.
+    const late = () => new CacheManager({ call: async (command, args) => (command === 'GET' ? null : redisConnection(client).send([command, ...args], args[2])) }, prefix, 60, PATIENT)
+    expect(await late().getOrSet('k', () => 'third')).toBe('third')
     answer.resolve('first')
     await first
     expect(await elsewhere.get('k')).toBe('first')
+    expect(await late().getOrSet('k', () => 'fourth')).toBe('first')
   })
 
   it('invalidates by tag what has it, whatever else it has, and tags end with their entries', async () => {
@@ -158,6 +165,12 @@ describe.each(Object.entries(CLIENTS))('a cache on %s', (_, open) => {
     expect(await cache.invalidateByTag('odd')).toBe(3)
     expect(await cache.mget(['a', 'b', 'c', 'd', 'e'])).toEqual([null, 2, null, 4, null])
     expect(await cache.invalidateByTag('odd')).toBe(0)
+    // What is set for shorter does not make the tag end before others.
+    await cache.set('c', 3, 5, ['odd'])
+    expect(Number(await ask(['PTTL', `${prefix}#odd`]))).toBeGreaterThan(49_000)
+    expect(Number(await ask(['ZSCORE', `${prefix}#odd`, `${prefix}a`])) - Number(await ask(['ZSCORE', `${prefix}#odd`, `${prefix}c`]))).toBeGreaterThan(30_000)
+    await cache.set('a', 1, 5, ['odd'])
+    expect(Number(await ask(['PTTL', `${prefix}#odd`]))).toBeGreaterThan(49_000)
     // What ended goes from the set with the next that comes.
     await ask(['ZADD', `${prefix}#even`, '1', `${prefix}gone`])
     await cache.set('f', 6, 10, ['even'])
@@ -169,7 +182,7 @@ describe.each(Object.entries(CLIENTS))('a cache on %s', (_, open) => {
     const { send } = redisConnection(client)
     const base = uniquePrefix()
     const errors: unknown[] = []
-    const options = { timeoutMs: 10_000, onError: (error: unknown) => errors.push(error) }
+    const options = { ...PATIENT, onError: (error: unknown) => errors.push(error) }
     const wild = new CacheManager(client, String.raw`${base}[a]*?\x`, 60, options)
     const tame = new CacheManager(client, String.raw`${base}aa-b\x`, 60, options)
     await wild.mset({ 'user:1': 1, 'user:2': 2, 'user:*': 3, 'plan:1': 4 }, 60, ['all'])
@@ -298,6 +311,20 @@ describe('without Redis', () => {
     expect(sent).toEqual([['UNLINK', ['p:k']], ['UNLINK', ['p:l']]])
   })
 
+  it('what could not be deleted is not stored by a fetch that began before', async () => {
+    const client = new Redis(await redisUrl())
+    const broken = { call: (command: string, args: string[]) => (command === 'UNLINK' ? Promise.reject(new Error('connection lost')) : client.call(command, args)) }
+    const { cache } = cacheOf(broken)
+    const [started, answer] = [later<void>(), later<string>()]
+    const old = cache.getOrSet('k', () => (started.resolve(), answer.promise))
+    await started.promise
+    expect(await cache.delete('k')).toBe(false)
+    answer.resolve('old')
+    await old
+    expect(await cache.get('k')).toBeNull()
+    await client.quit()
+  })
+
   it('is back as soon as Redis is', async () => {
     const client = new Redis(await redisUrl())
     const { cache } = cacheOf(client)
@@ -333,7 +360,7 @@ describe('what is refused', () => {
   it('but a fetched value that is no JSON reaches who fetched it', async () => {
     const errors: unknown[] = []
     const client = new Redis(await redisUrl())
-    const cache = new CacheManager(client, uniquePrefix(), 60, { onError: (error) => errors.push(error) })
+    const cache = new CacheManager(client, uniquePrefix(), 60, { ...PATIENT, onError: (error) => errors.push(error) })
     expect(await cache.getOrSet('k', () => 1n)).toBe(1n)
     expect(errors).toMatchObject([{ message: expect.stringContaining('JSON') }])
     await client.quit()

@@ -1,5 +1,6 @@
 /** A Telegram bot that sells tokens: prepaid credits a month, and rates per user and operation against abuse. */
 export type { CacheOptions } from './telegram-bot/cache-connection.ts'
+export type { FetchHooks } from './telegram-bot/cache-fetches.ts'
 export { CacheManager } from './telegram-bot/cache-manager.ts'
 export { CHANNEL_SUBSCRIPTION, defaultPlan, operations, OperationType, plans, planSet, SubscriptionTier } from './telegram-bot/plans.ts'
 export { RateLimiter, type RateLimiterOptions, type RateLimitResult } from './telegram-bot/rate-limiter.ts'

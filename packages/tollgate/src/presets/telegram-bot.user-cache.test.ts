@@ -116,6 +116,17 @@ describe('profiles', () => {
     },
   )
 
+  it('are dropped by a telegram id that somebody has learnt only now', async () => {
+    const { users, prefix } = usersOf()
+    await users.getOrFetchUserProfile(anna.telegramId, async () => anna)
+    const unaware = { call: async (command: string, args: string[]) => (command === 'GET' ? null : redis.call(command, args)) }
+    await new UserCache(new CacheManager(unaware, prefix, 60, { timeoutMs: 10_000 })).invalidateUserProfile(anna.telegramId)
+    for (const id of ids) expect(await users.getUserProfile(anna[id])).toBeNull()
+    const upgraded = profileOf(1, { tier: 'Business' })
+    expect(await users.getOrFetchUserProfile(anna.telegramId, async () => upgraded)).toEqual(upgraded)
+    expect(await users.getUserProfile(anna.id)).toEqual(upgraded)
+  })
+
   it('of a user who was made anew, with another id, are found again', async () => {
     const { users } = usersOf()
     const fetch = async () => anna
@@ -149,7 +160,7 @@ describe('profiles', () => {
 
   it('that are something else in Redis are fetched, and put right', async () => {
     const { users, cache } = usersOf()
-    for (const rubbish of [5, null, [], { of: 7 }, { id: 1 }, 'text']) {
+    for (const rubbish of [5, null, [], { of: 7 }, { of: anna.id }, { id: 1 }, 'text']) {
       await cache.set(`user:${anna.id}`, rubbish)
       await cache.set(`balance:${anna.id}`, rubbish)
       await cache.set(`channel:${anna.id}`, rubbish)
@@ -160,6 +171,9 @@ describe('profiles', () => {
       expect(await users.getTokenBalance(anna.id)).toEqual({ tokensBalance: 1, tokensSpent: 2 })
       expect(await users.getOrFetchUserProfile(anna.id, async () => anna)).toEqual(anna)
       expect(await users.getUserProfile(anna.telegramId)).toEqual(anna)
+      await cache.set(`user:${anna.id}`, rubbish)
+      expect(await users.getOrFetchUserProfile(anna.telegramId, async () => anna)).toEqual(anna)
+      expect(await users.getUserProfile(anna.id)).toEqual(anna)
     }
   })
 
@@ -187,6 +201,17 @@ describe('how long things are kept', () => {
     expect(await cache.getTtl('balance:id-1')).toBe(60)
     expect(await cache.getTtl('channel:id-1')).toBe(600)
     expect(await users.getChannelSubscription('id-1')).toBe(false)
+  })
+
+  it('who a telegram id is, a day from the last time their profile was', async () => {
+    const { users, cache } = usersOf()
+    await users.getOrFetchUserProfile(anna.telegramId, async () => anna)
+    expect(await cache.getTtl(`user:${anna.telegramId}`)).toBe(86_400)
+    await users.invalidateUserProfile(anna.id)
+    await cache.set(`user:${anna.telegramId}`, { of: anna.id }, 10)
+    await users.getOrFetchUserProfile(anna.telegramId, async () => anna)
+    expect(await cache.getTtl(`user:${anna.telegramId}`)).toBe(86_400)
+    expect(await cache.getTtl(`user:${anna.id}`)).toBe(300)
   })
 
   it('a user takes less than a kilobyte', async () => {

@@ -92,7 +92,7 @@ export class CacheManager {
     return false
   }
 
-  /** Returns whether Redis has deleted it. */
+  /** Returns whether it is gone from Redis. If not, because Redis is away, it goes with its TTL at the latest. */
   async delete(key: string): Promise<boolean> {
     const name = this.#keys.of(key)
     this.#fetches.shared.outdate(name)

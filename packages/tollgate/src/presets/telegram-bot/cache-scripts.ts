@@ -32,13 +32,17 @@ return 1
 
 /**
  * KEYS[1] the keys of a tag, by when their entries end · ARGV[1] ms, [2 …] keys
- * Those that ended go; the tag itself ends with the last. Formatted, as Lua writes large numbers as 1.8e+12.
+ * A key that is there already stays for the longer of both. Those that ended go; the tag itself ends with the last.
+ * Formatted, as Lua writes large numbers as 1.8e+12.
  */
 export const TAG = `
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
-for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'GT', string.format('%.0f', now + tonumber(ARGV[1])), ARGV[i]) end
+local ends = now + tonumber(ARGV[1])
+for i = 2, #ARGV do
+  if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or 0) < ends then redis.call('ZADD', KEYS[1], string.format('%.0f', ends), ARGV[i]) end
+end
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
-return redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', tonumber(last[2])))
+return redis.call('PEXPIRE', KEYS[1], string.format('%.0f', tonumber(last[2]) - now))
 `

@@ -32,9 +32,9 @@ export interface TokenBillingOptions extends BillingListeners {
  *
  * A user of whom the ledger knows nothing begins with what `fetchBalance`, or else their cached profile, says.
  *
- * Without a `ledger`, tokens are counted in this process's memory, which begins anew with each start, from the profile: then
- * only what `onBalanceUpdate` writes to where profiles come from is durable, one process may count, and a process that is
- * killed between a deduction and that write gives its tokens back. Give a ledger (`SqlLedger` over PostgreSQL or SQLite), and
+ * Without a `ledger`, tokens are counted in this process's memory, once for each `userCache`, and begin anew with each start, from
+ * the profile: then only what `onBalanceUpdate` writes to where profiles come from is durable, one process may count, and a
+ * process that is killed between a deduction and that write gives its tokens back. Give a ledger (`SqlLedger` over PostgreSQL or SQLite), and
  * every answer is durable before it is given.
  *
  * Too few tokens, and a user whom nobody knows, are answers. Throws STORE_UNAVAILABLE when the ledger does not answer within 5 s.
@@ -48,9 +48,9 @@ export class TokenBilling {
   constructor(userCache: UserCache, options: TokenBillingOptions = {}) {
     const { ledger, namespace = 'default', clock, fetchBalance } = options
     this.#cache = userCache
-    this.#accounts = new TokenAccounts(ledger ?? new MemoryLedger(clock), namespace, clock)
+    this.#accounts = new TokenAccounts(ledger ?? ownLedgerOf(userCache, clock), namespace, clock)
     this.#news = new BillingNews(userCache, options, clock)
-    this.#fetchBalance = async (userId) => validOpening(await (fetchBalance ? fetchBalance(userId) : userCache.getUserProfile(userId)))
+    this.#fetchBalance = async (userId) => validOpening(await (fetchBalance ?? ownProfile(userCache))(userId))
   }
 
   /** From the cache, for up to a minute; `null` where nobody knows the user. */
@@ -156,6 +156,21 @@ export class TokenBilling {
   async #repeated(userId: string): Promise<TokenResult> {
     return { success: true, newBalance: tokensOf(await this.#accounts.balance(userId)).tokensBalance }
   }
+}
+
+const ownLedgers = new WeakMap<UserCache, Ledger>()
+
+/** One of all who bill the users of a cache: they would spend the same tokens twice. */
+function ownLedgerOf(cache: UserCache, clock: Clock | undefined): Ledger {
+  const ledger = ownLedgers.get(cache) ?? new MemoryLedger(clock)
+  ownLedgers.set(cache, ledger)
+  return ledger
+}
+
+/** Not by the telegram id: that would open a second account with the same tokens. */
+const ownProfile = (cache: UserCache) => async (userId: string): Promise<TokenBalance | null> => {
+  const profile = await cache.getUserProfile(userId)
+  return profile?.id === userId ? profile : null
 }
 
 function costOf(operation: OperationType): number {
