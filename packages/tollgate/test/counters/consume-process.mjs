@@ -2,14 +2,15 @@
 import { CellKind } from '../../dist/decide/charge.js'
 import { SqlCounterStore } from '../../dist/stores/sql/counters.js'
 import { openPostgres } from '../../dist/stores/postgres/index.js'
+import { openRedis } from '../../dist/stores/redis/index.js'
 import { openSqlite } from '../../dist/stores/sqlite/index.js'
 import { chargeOf } from '../../dist/testing/charges.js'
 
 // No test leaves a process behind.
 process.on('disconnect', () => process.exit())
 
-const { dialect, url, name } = JSON.parse(process.argv[2])
-const store = new SqlCounterStore(await (dialect === 'postgres' ? openPostgres(url) : openSqlite(url)))
+const { dialect, url, name, prefix } = JSON.parse(process.argv[2])
+const store = dialect === 'redis' ? (await openRedis(url, { prefix, connectTimeoutMs: 30_000 })).store : new SqlCounterStore(await (dialect === 'postgres' ? openPostgres(url) : openSqlite(url)))
 process.on('message', async ({ subject, limit, clients, asks }) => {
   const charges = [
     chargeOf({ cell: 'set/quota', kind: CellKind.quota, max: limit, startAt: 0, endAt: 4e12 }),
@@ -24,7 +25,8 @@ process.send('ready')
 async function admissions(client, command, asks) {
   let admitted = 0
   for (let i = 0; i < asks; i++) {
-    const id = `${name} ${client} ${i} of ${command.subject}`
+    const made = `${name} ${client} ${i} of ${command.subject}`
+    const id = store.reservationId?.(command.subject, made) ?? made
     const reservation = { id, ttlMs: 60_000, memo: { plan: 'plan', amounts: {} } }
     const outcome = await store.decide(client % 2 === 0 ? { ...command, action: 'consume' } : { ...command, action: 'reserve', reservation })
     if (!outcome.admitted) continue
