@@ -26,6 +26,7 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
   const secret = given(env, 'TOLLGATE_SECRET')
   const databaseUrl = given(env, 'DATABASE_URL')
   const redisUrl = given(env, 'REDIS_URL')
+  const redisPrefix = given(env, 'TOLLGATE_REDIS_PREFIX')
   const analyticsDatabaseUrl = given(env, 'ANALYTICS_DATABASE_URL')
   return {
     port: portOf(given(env, 'PORT')),
@@ -35,6 +36,7 @@ export function settingsOf(env: Readonly<Record<string, string | undefined>>): S
     options: {
       ...(databaseUrl === undefined ? { dataDir: given(env, 'TOLLGATE_DATA_DIR') ?? './.tollgate/' } : { databaseUrl }),
       ...(redisUrl !== undefined && { redisUrl }),
+      ...(redisPrefix !== undefined && { redisPrefix }),
       ...(analyticsDatabaseUrl !== undefined && { analyticsDatabaseUrl }),
       ...recordOf(env),
       ...(adminKey !== undefined && { adminKey }),

@@ -50,6 +50,8 @@ export interface ServerOptions {
    * a cluster as several hosts between commas, `redis+sentinel://host:26379,host:26379/name`. Default: the database, else memory.
    */
   redisUrl?: string
+  /** What the names of its keys begin with, for a Redis that others use too: up to 64 characters. Default `tg`. */
+  redisPrefix?: string
   /** Without a database: the folder where all of that is kept, by one process. Without it, it goes with the process. */
   dataDir?: string
   /** A read replica of that database: analytics are read there, so that nobody else waits for them. */
@@ -114,7 +116,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
   const { adminKey } = options
   if (adminKey !== undefined && !SENDABLE.test(adminKey)) throw new StartupError('The admin key holds what `Authorization: Bearer` cannot carry: white space, or characters beyond ASCII. Set TOLLGATE_ADMIN_KEY to another, for example the output of: openssl rand -base64 32')
   const maxReceipts = options.maxReceipts ?? 100_000
-  const storage = await openStorage({ databaseUrl: options.databaseUrl, analyticsDatabaseUrl: options.analyticsDatabaseUrl, redisUrl: options.redisUrl, dataDir: options.dataDir, record: { timezone: options.timezone, keepEventsDays: options.keepEventsDays, archiveDir: options.archiveDir }, maxReceipts, log })
+  const storage = await openStorage({ databaseUrl: options.databaseUrl, analyticsDatabaseUrl: options.analyticsDatabaseUrl, redisUrl: options.redisUrl, redisPrefix: options.redisPrefix, dataDir: options.dataDir, record: { timezone: options.timezone, keepEventsDays: options.keepEventsDays, archiveDir: options.archiveDir }, maxReceipts, log })
   try {
     const { state } = storage
     const secret = options.secret ?? (await storage.secret())

@@ -4,13 +4,20 @@ import type { Log } from '../log/log.ts'
 import { StartupError } from '../startup-error.ts'
 import type { Storage } from './storage.ts'
 
+interface RedisCountersOptions {
+  readonly prefix: string | undefined
+  readonly hasDatabase: boolean
+  readonly log: Log
+}
+
 /**
  * The same storage with counters in Redis, shared by all processes. A Redis that does not answer keeps nobody from
  * starting: until it does, limits do what their failure policy says.
  * @throws StartupError for a URL that cannot be read
  */
-export async function withRedis(storage: Storage, url: string, hasDatabase: boolean, log: Log): Promise<Storage> {
-  const redis = await open(url, log)
+export async function withRedis(storage: Storage, url: string, { prefix, hasDatabase, log }: RedisCountersOptions): Promise<Storage> {
+  const own = prefix === undefined ? {} : { prefix }
+  const redis = await open(url, own, log)
   const { databaseNow } = storage
   const problems = () => preflight(redis.client, databaseNow ? { databaseNow } : {})
   if (!hasDatabase) log({ level: 'warn', event: 'redis_alone', message: 'REDIS_URL is set without DATABASE_URL: all processes share rates and quotas, but each keeps credits, plans, keys and recorded usage for itself. Set DATABASE_URL too for more than one process.' })
@@ -19,7 +26,7 @@ export async function withRedis(storage: Storage, url: string, hasDatabase: bool
     ...storage,
     stores(clock) {
       const stores = storage.stores(clock)
-      const store = clock ? new RedisStore(redis.client, { clock }) : redis.store
+      const store = clock ? new RedisStore(redis.client, { ...own, clock }) : redis.store
       return { ...stores, of: (namespace) => ({ ...stores.of(namespace), store }) }
     },
     problems,
@@ -30,9 +37,9 @@ export async function withRedis(storage: Storage, url: string, hasDatabase: bool
   }
 }
 
-async function open(url: string, log: Log): Promise<OpenedRedis> {
+async function open(url: string, own: { prefix?: string }, log: Log): Promise<OpenedRedis> {
   try {
-    return await openRedis(url, { onError: (error) => log({ level: 'error', event: 'redis', message: 'Redis cannot be reached; Tollgate goes on trying, and limits do what their failure policy says', error: String(error) }) })
+    return await openRedis(url, { ...own, onError: (error) => log({ level: 'error', event: 'redis', message: 'Redis cannot be reached; Tollgate goes on trying, and limits do what their failure policy says', error: String(error) }) })
   } catch (error) {
     if (TollgateError.isInstance(error)) throw new StartupError(`${error.message}.`)
     throw error

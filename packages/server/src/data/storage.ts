@@ -52,24 +52,25 @@ export interface StorageOptions {
   readonly databaseUrl?: string | undefined
   readonly analyticsDatabaseUrl?: string | undefined
   readonly redisUrl?: string | undefined
+  readonly redisPrefix?: string | undefined
   readonly record?: RecordOptions
   readonly maxReceipts: number
   readonly log: Log
 }
 
 /** @throws StartupError that names what is wrong and the fix */
-export async function openStorage({ redisUrl, ...options }: StorageOptions): Promise<Storage> {
+export async function openStorage({ redisUrl, redisPrefix, ...options }: StorageOptions): Promise<Storage> {
   const storage = await openWithoutRedis(options)
   if (redisUrl === undefined) return storage
   try {
-    return await withRedis(storage, redisUrl, options.databaseUrl !== undefined, options.log)
+    return await withRedis(storage, redisUrl, { prefix: redisPrefix, hasDatabase: options.databaseUrl !== undefined, log: options.log })
   } catch (error) {
     await storage.close()
     throw error
   }
 }
 
-async function openWithoutRedis({ dataDir, databaseUrl, analyticsDatabaseUrl, record = {}, maxReceipts, log }: Omit<StorageOptions, 'redisUrl'>): Promise<Storage> {
+async function openWithoutRedis({ dataDir, databaseUrl, analyticsDatabaseUrl, record = {}, maxReceipts, log }: Omit<StorageOptions, 'redisUrl' | 'redisPrefix'>): Promise<Storage> {
   checkRecordOptions(record)
   if (databaseUrl !== undefined) return openPostgresStorage(databaseUrl, log, { ...record, copyUrl: analyticsDatabaseUrl })
   if (analyticsDatabaseUrl !== undefined) throw new StartupError('ANALYTICS_DATABASE_URL is for a copy of the database of DATABASE_URL, which is not set: set it too, or leave both out.')

@@ -25,7 +25,7 @@ export class RunningServer {
     this.url = `http://127.0.0.1:${port}`
     this.#folder = folder
     // A database of whoever runs the tests is not for them.
-    this.#env = { DATABASE_URL: '', ...env, PORT: String(port), TOLLGATE_DATA_DIR: folder }
+    this.#env = { DATABASE_URL: '', REDIS_URL: '', ...env, PORT: String(port), TOLLGATE_DATA_DIR: folder }
   }
 
   static async start(env: Record<string, string> = {}): Promise<RunningServer> {
