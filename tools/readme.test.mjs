@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { format } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { redisUrl } from '../packages/tollgate/src/testing/redis-servers.ts'
 import { leash } from './services/leash.mjs'
 import { freePorts } from './services/ports.mjs'
 
@@ -17,11 +18,13 @@ const promises = (block, sign) => [...block.matchAll(new RegExp(`${sign} → (.*
 describe('README: TypeScript', () => {
   const folder = path.join(root, '.readme')
   // Blocks keep their files where they are run.
-  beforeAll(() => {
+  beforeAll(async () => {
+    vi.stubEnv('REDIS_URL', await redisUrl())
     mkdirSync(folder, { recursive: true })
     process.chdir(folder)
   })
   afterAll(() => {
+    vi.unstubAllEnvs()
     process.chdir(root)
     rmSync(folder, { recursive: true, force: true })
   })
@@ -31,7 +34,8 @@ describe('README: TypeScript', () => {
     writeFileSync(file, block)
     const printed = []
     const log = vi.spyOn(console, 'log').mockImplementation((...values) => printed.push(format(...values)))
-    await import(file).finally(() => log.mockRestore())
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    await import(file).finally(() => [log, warn].forEach((spy) => spy.mockRestore()))
     expect(printed).toEqual(promises(block, '//'))
     expect(printed).not.toEqual([])
   })
@@ -41,7 +45,7 @@ describe('README: curl', () => {
   it('answers what it says', async () => {
     const [port] = await freePorts(1)
     const data = mkdtempSync(path.join(tmpdir(), 'tollgate-readme-'))
-    const env = { ...process.env, PORT: String(port), TOLLGATE_DATA_DIR: data }
+    const env = { ...process.env, REDIS_URL: '', DATABASE_URL: '', PORT: String(port), TOLLGATE_DATA_DIR: data }
     const server = leash('TERM', process.execPath, [path.join(root, 'packages/server/bin/demo.mjs')], { env })
     server.child.stderr.resume()
     try {
