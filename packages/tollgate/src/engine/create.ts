@@ -62,10 +62,17 @@ export interface CommonOptions {
   receipts?: ReceiptStore<Decision>
   /** Idempotency keys remembered at a time: an integer 1 … 10,000,000. Default 100,000. */
   maxReceipts?: number
-  /** Share of each limit that this process admits by itself while the store is down, above 0 and up to 1. Default 1. */
+  /**
+   * Share of each limit that this process admits by itself while the store is down, above 0 and up to 1. Default: 1 / the
+   * processes that the store last knew of. Rounded down, so that all processes together never admit more than the limit;
+   * a limit that leaves a process less than 1 is decided as `closed` would, 503 and not a denial, because nobody used it up.
+   * Pauses, and what the caller counts, have no share.
+   */
   localShare?: number
   /** Makes the ids of reservations: never the same twice in one store. Default random; a simulation makes its own. */
   newId?: () => string
+  /** Gives 0 … 1, and spreads what processes would do at the same moment. Default `Math.random`; a simulation has its own. */
+  random?: () => number
 }
 
 /** Every option there is, as they come at run time: `plans` or `planSets`. */
@@ -105,7 +112,8 @@ export function createTollgate(unchecked: AnyOptions): Tollgate {
     recordTimeoutMs: options.recordTimeoutMs ?? 1000,
     maxInFlight: options.maxInFlight ?? 10_000,
     receipts: options.receipts ?? new Receipts<Decision>(clock, options.maxReceipts ?? 100_000),
-    localShare: options.localShare ?? 1,
+    random: options.random ?? Math.random,
+    localShare: options.localShare,
     ledger: options.ledger ?? new MemoryLedger(clock),
     record: options.record,
     overage: options.overage ?? { policy: 'overdraft', floor: -MAX_AMOUNT },

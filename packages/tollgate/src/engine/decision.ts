@@ -5,6 +5,7 @@ import type { Charge, Verdict } from '../decide/charge.ts'
 import type { LimitKind } from '../define/limits.ts'
 import type { Locale, MessageFacts } from '../messages/index.ts'
 import type { Outcome } from '../stores/store.ts'
+import type { Shares } from './shares.ts'
 import type { Decision, LimitState, TollgateRequest, Violation } from './types.ts'
 
 /** What a denial's texts are made from, when somebody reads them. */
@@ -41,7 +42,7 @@ export function isNear(used: number, softLimit: number, max: number): boolean {
   return used > 0 && used >= Math.ceil(Number((softLimit * max).toFixed(6)))
 }
 
-export function decisionOf(program: Program, request: TollgateRequest, mode: Decision['mode'], { limits, charges }: Charges, outcome: Outcome, overrides: Overrides, context: DecisionContext): Decision {
+export function decisionOf(program: Program, request: TollgateRequest, mode: Decision['mode'], { limits, charges }: Charges, outcome: Outcome, overrides: Overrides, context: DecisionContext, shares?: Shares): Decision {
   const { at, verdicts, admitted } = outcome
   const states = limits.map((limit, i) => limitState(limit, charges[i]!, verdicts[i]!, at))
   const violations: Violation[] = []
@@ -52,7 +53,7 @@ export function decisionOf(program: Program, request: TollgateRequest, mode: Dec
     const state = states[i]!
     const { operation, dimensions } = request
     // Not the whole request: a decision may be kept for long, and content is never.
-    violations.push(new ViolatedLimit(state, { context, program, limit, request: { operation, dimensions }, overrides, amount: charges[i]!.amount, now: at, locale: context.localeOf(request.locale) }))
+    violations.push(new ViolatedLimit(state, { context, program, limit, request: { operation, dimensions }, overrides, shares, amount: charges[i]!.amount, now: at, locale: context.localeOf(request.locale) }))
     retryAfterMs = longerWait(retryAfterMs, state.retryAfterMs)
   }
   return {
@@ -81,6 +82,8 @@ interface ViolationFacts {
   readonly limit: LimitProgram
   readonly request: Matchable
   readonly overrides: Overrides
+  /** Set where only a share of each limit is in force. */
+  readonly shares: Shares | undefined
   readonly amount: number
   readonly now: number
   readonly locale: Locale
@@ -125,7 +128,7 @@ class ViolatedLimit implements Violation {
     const better = context.catalog
       .above(program)
       .map((plan) => ({ plan: plan.name, ...this.#benefitOf(plan) }))
-      .filter(({ max, waitMs }) => max > this.max || (waitMs !== undefined && waitMs < limit.charge.windowMs))
+      .filter(({ max, waitMs }) => this.#inForce(max) > this.max || (waitMs !== undefined && waitMs < limit.charge.windowMs))
     const every = periodOf(limit)
     return context.message({ ...this.#state(), meter: limit.meter, amount, plan: program.name, better, now, ...(every !== null && { every }) }, locale)
   }
@@ -153,7 +156,7 @@ class ViolatedLimit implements Violation {
     // A larger bucket is not a fuller one.
     if (other.kind === 'tokenBucket') return false
     const used = other.charge.slot === limit.charge.slot ? this.used : 0
-    return used + Math.max(amount, 1) <= this.#maxOf(other)
+    return used + Math.max(amount, 1) <= this.#inForce(this.#maxOf(other))
   }
 
   /** What a plan gives in place of this limit. */
@@ -168,6 +171,10 @@ class ViolatedLimit implements Violation {
   #counterpartIn(plan: Program): LimitProgram | undefined {
     const { limit, request } = this.#facts
     return plan.limits.find((other) => other.name === limit.name && matches(other, request))
+  }
+
+  #inForce(max: number): number {
+    return this.#facts.shares?.of(max) ?? max
   }
 
   /** A limit of the subject's own holds under every plan. */

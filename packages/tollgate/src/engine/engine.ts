@@ -9,19 +9,22 @@ import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import type { Locale, MessageFacts } from '../messages/index.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
 import type { CounterStore, DecideCommand, MaybePromise, Outcome, ReservationMemo } from '../stores/store.ts'
+import { Breaker } from './breaker.ts'
 import type { Clock } from './clock.ts'
 import { costOf, decideWithCredits } from './credits.ts'
 import { decisionOf, isNear } from './decision.ts'
 import { Events } from './events.ts'
-import { aborted, failurePolicyOf, isPromise, isUnavailable, StoreGuard } from './guard.ts'
+import { aborted, isLate, isPromise, isUnavailable, StoreGuard } from './guard.ts'
 import { fingerprintOf, type ReceiptStore } from './receipts.ts'
 import type { LedgerAnswer, LedgerCommand, Overage } from '../ledger/commands.ts'
 import type { BalanceNow, Ledger } from '../ledger/ledger.ts'
 import { digestOf, Recording } from './recording.ts'
 import type { RecordStore } from '../record/store.ts'
+import { Replay } from './replay.ts'
 import { OpenReservation } from './reservation.ts'
-import { Restoring } from './restoring.ts'
+import { isOfRecord, Restoring } from './restoring.ts'
 import { LOCAL_ID, Settling } from './settling.ts'
+import { Shares, unlimited } from './shares.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { decideTogether } from './together.ts'
 import { recordAt, type SubjectRecord, type SubjectStore } from './subjects.ts'
@@ -43,13 +46,15 @@ export interface EngineConfig {
   keyPrefix: string
   secret: string | Uint8Array
   newId: () => string
+  /** 0 … 1. */
+  random: () => number
   rollout: Rollout
   storeTimeoutMs: number
   ledgerTimeoutMs: number
   recordTimeoutMs: number
   maxInFlight: number
   receipts: ReceiptStore<Decision>
-  localShare: number
+  localShare: number | undefined
   ledger: Ledger
   record: RecordStore | undefined
   /** Of a commit that takes more credits than were held. */
@@ -62,6 +67,9 @@ export interface EngineConfig {
 const MAX_IMPROVED = 10_000
 /** A plan changes, or a period ends, at most this often while one request is decided. */
 const MAX_COMPILATIONS = 4
+
+/** A subject that is only asked for to see whether the store answers. */
+const PROBED = '@probe'
 
 /** The facts of most subjects: shared, since what is made for each decision is most of its cost. */
 const NOTHING_KNOWN: SubjectFacts = { anchorAt: 0, isAssumed: true, overrides: undefined }
@@ -79,6 +87,16 @@ interface Inquiry {
   readonly facts: SubjectFacts
   /** The store knows the subject, or the record has nothing of it. */
   readonly isKnown?: boolean
+  /** What the subject used without the store is counted there, as far as it can be by now. */
+  readonly isReplayed?: boolean
+}
+
+/** Why and how a decision is made without the store. */
+interface Outage {
+  readonly error: unknown
+  readonly policy: 'open' | 'local'
+  /** It was not answered in time, and the store may count it yet. */
+  readonly call: Promise<Outcome> | undefined
 }
 
 /** One subject's decision is a part of a request's: it is not announced by itself. */
@@ -111,13 +129,16 @@ export class Engine {
   readonly record: Recording | undefined
   readonly restoring: Restoring | undefined
   readonly settling: Settling
+  readonly replay: Replay
   rollout: Rollout
+  readonly #breaker: Breaker
   readonly #guard: StoreGuard
   readonly #ledgerGuard: StoreGuard
   readonly #recordGuard: StoreGuard
   readonly #scratch: Charges = { limits: [], charges: [] }
   /** When subjects were last given something, the latest last. */
   readonly #improvedAt = new Map<string, number>()
+  readonly #shares: Shares
   #local: MemoryStore | undefined
   readonly #warned = new Warnings()
   #isClosed = false
@@ -126,9 +147,12 @@ export class Engine {
     this.config = config
     this.rollout = config.rollout
     this.record = config.record && new Recording(config.record, config.catalog, config.clock, config.keyPrefix, (failure) => this.events.emit('unrecorded', failure))
-    this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight)
+    this.#breaker = new Breaker(config.clock, () => this.#probe(), config.random, (awayMs) => this.#recovered(awayMs))
+    this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight, this.#breaker)
     this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight)
     this.#recordGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight)
+    this.#shares = new Shares(config.localShare, config.store)
+    this.replay = new Replay(this, this.#guard)
     this.settling = new Settling(this, this.#guard, () => this.#localStore())
     this.restoring = this.record && new Restoring(this, this.record, this.#recordGuard)
   }
@@ -189,6 +213,8 @@ export class Engine {
   async close(): Promise<void> {
     this.#isClosed = true
     await Promise.all([this.#guard.idle(), this.#ledgerGuard.idle()])
+    await this.replay.close()
+    this.#breaker.stop()
     // What cannot be written now was told of as `unrecorded`.
     if (this.record) await this.#recordGuard.within(this.record.close()).catch(() => {})
     await this.config.store.close()
@@ -272,6 +298,8 @@ export class Engine {
 
   #ask(inquiry: Inquiry, charges: Charges, now: number, compilation = 1): MaybePromise<Decision> {
     const command = this.#command(inquiry, charges.charges, now)
+    if (this.#breaker.isOpen) return this.#decideWithoutStore(inquiry, command, charges, this.#breaker.refusal())
+    if (this.replay.size > 0 && !inquiry.isReplayed && this.replay.has(inquiry.request.subject)) return this.#replayFirst(inquiry, command, charges)
     this.#guard.assertRoom()
     const answer = this.config.store.decide(command)
     if (isPromise(answer)) return this.#hearLater(answer, inquiry, command, charges, compilation)
@@ -285,7 +313,7 @@ export class Engine {
     try {
       outcome = await this.#guard.within(answer, inquiry.request.signal)
     } catch (error) {
-      return this.#decideWithoutStore(inquiry, { ...command, charges: kept.charges }, kept, error)
+      return this.#decideWithoutStore(inquiry, { ...command, charges: kept.charges }, kept, error, isLate(error) ? answer : undefined)
     }
     return this.#hear(outcome, inquiry, command, kept, compilation)
   }
@@ -301,18 +329,29 @@ export class Engine {
   }
 
   /** The store knows nothing of the subject: new, or lost. Its totals come from the record, once. */
-  async #restoreFirst(inquiry: Inquiry, command: DecideCommand, { limits, charges }: Charges): Promise<Decision> {
+  #restoreFirst(inquiry: Inquiry, command: DecideCommand, charges: Charges): Promise<Decision> {
+    const { subject, signal } = inquiry.request
+    return this.#askAfter(this.restoring!.restore(subject, signal), inquiry, command, charges, { isKnown: true })
+  }
+
+  /** The store's counters lack what the subject used while it was away. */
+  #replayFirst(inquiry: Inquiry, command: DecideCommand, charges: Charges): Promise<Decision> {
+    const { subject, signal } = inquiry.request
+    return this.#askAfter(this.replay.before(subject, signal), inquiry, command, charges, { isReplayed: true })
+  }
+
+  async #askAfter(done: Promise<void>, inquiry: Inquiry, command: DecideCommand, { limits, charges }: Charges, then: Partial<Inquiry>): Promise<Decision> {
     const { program, request, facts } = inquiry
     // The scratch is used again meanwhile.
     const kept: Charges = { limits: [...limits], charges: charges.map((c) => ({ ...c })) }
     try {
-      await this.restoring!.restore(request.subject, request.signal)
+      await done
     } catch (error) {
       return this.#decideWithoutStore(inquiry, { ...command, charges: kept.charges }, kept, error)
     }
     const now = this.config.clock.now()
     const again = compileCharges(program, request, now, facts, this.config.digest, this.#scratch)
-    return this.#ask({ ...inquiry, isKnown: true }, again, now)
+    return this.#ask({ ...inquiry, ...then }, again, now)
   }
 
   #command({ request, program, mode, action, part, isKnown }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
@@ -330,12 +369,14 @@ export class Engine {
     return { ...(operation !== undefined && { operation }), ...(dimensions && { dimensions: { ...dimensions } as Record<string, string> }), ...(mode !== 'enforce' && { mode }), ...(part?.isShared && { isShared: true }) }
   }
 
-  #conclude(inquiry: Inquiry, command: DecideCommand, charges: Charges, outcome: Outcome, isDegraded = false): MaybePromise<Decision> {
+  #conclude(inquiry: Inquiry, command: DecideCommand, charges: Charges, outcome: Outcome, policy?: Outage['policy']): MaybePromise<Decision> {
     const { request, program, mode, facts } = inquiry
     // Whoever listens may ask the engine again, which uses charges and outcome again: all is read before.
     const { admitted, at } = outcome
-    const decision = decisionOf(program, request, mode, charges, outcome, facts.overrides, this.config)
-    decision.degraded = isDegraded || outcome.uncounted === true
+    const decision = decisionOf(program, request, mode, charges, outcome, facts.overrides, this.config, policy === 'local' ? this.#shares : undefined)
+    decision.degraded = policy !== undefined || outcome.uncounted === true
+    // Nobody knows how they stand.
+    if (policy === 'open') decision.limits = []
     if (inquiry.isKnown && admitted && command.action !== 'check') this.record?.nowKnown(request.subject)
     const warnings = admitted && command.action !== 'check' ? this.#warnings(decision, charges) : []
     const isShared = inquiry.part?.isShared === true
@@ -358,7 +399,7 @@ export class Engine {
     release: (id: string, options: { onlyOpen?: boolean } = {}): Promise<Settlement> => this.settling.settle(id, 'release', options),
   }
 
-  /** A decision that nothing was asked for: limits are off, or the store is down and the policy is `open`. */
+  /** A decision that nothing was asked for: limits are off, or the store is away, the policy is `open`, and there is no room to count here. */
   #passUnlimited(inquiry: Omit<Inquiry, 'facts'>, isDegraded = false): MaybePromise<Decision> {
     const { request, program, mode, action, part } = inquiry
     const now = this.config.clock.now()
@@ -402,25 +443,47 @@ export class Engine {
   }
 
   /** The store failed: the strictest policy of the request's limits decides. */
-  #decideWithoutStore(inquiry: Inquiry, command: DecideCommand, charges: Charges, error: unknown): MaybePromise<Decision> {
+  #decideWithoutStore(inquiry: Inquiry, command: DecideCommand, charges: Charges, error: unknown, call?: Promise<Outcome>): MaybePromise<Decision> {
     if (!isUnavailable(error)) throw error
-    const policy = failurePolicyOf(charges)
+    const policy = this.#shares.policyFor(charges)
     this.events.emit('degraded', { error, policy })
     if (policy === 'closed') throw error
-    if (policy === 'open') return this.#passUnlimited(inquiry, true)
-    return this.#decideHere(inquiry, command, charges)
+    return this.#decideHere(inquiry, command, charges, { error, policy, call })
   }
 
-  /** This process counts by itself: its share of each limit, and from its own first use where it knows no anchor. */
-  #decideHere(inquiry: Inquiry, command: DecideCommand, charges: Charges): MaybePromise<Decision> {
-    // A pause has no share, nor has what the caller counted.
-    for (const c of charges.charges) if (c.kind !== CellKind.stated && c.kind !== CellKind.cooldown) c.max = Math.floor(c.max * this.config.localShare)
+  /**
+   * This process counts by itself: under `local` by its share of each limit, under `open` what is to be replayed; and from
+   * its own first use where it knows no anchor.
+   */
+  #decideHere(inquiry: Inquiry, command: DecideCommand, asked: Charges, outage: Outage): MaybePromise<Decision> {
+    const { program, request } = inquiry
+    const { error, policy, call } = outage
+    const charges = policy === 'open' ? unlimited(asked) : this.#shares.within(asked)
     const local = { ...command, unlessUnknown: false, charges: charges.charges, ...(command.reservation && { reservation: { ...command.reservation, id: LOCAL_ID + command.reservation.id } }) }
-    const outcome = this.#localStore().decide(local)
-    if (!outcome.stale) return this.#conclude(inquiry, local, charges, outcome, true)
-    const known: SubjectFacts = { ...inquiry.facts, anchorAt: outcome.stale.anchorAt ?? inquiry.facts.anchorAt }
-    const again = compileCharges(inquiry.program, inquiry.request, command.now, known, this.config.digest, this.#scratch)
-    return this.#decideHere({ ...inquiry, facts: known }, command, again)
+    let outcome: Outcome
+    try {
+      outcome = this.#localStore().decide(local)
+    } catch (full) {
+      if (policy === 'open') return this.#passUnlimited(inquiry, true)
+      throw full
+    }
+    if (outcome.stale) {
+      const known: SubjectFacts = { ...inquiry.facts, anchorAt: outcome.stale.anchorAt ?? inquiry.facts.anchorAt }
+      const again = compileCharges(program, request, command.now, known, this.config.digest, this.#scratch)
+      return this.#decideHere({ ...inquiry, facts: known }, command, again, outage)
+    }
+    // What the record did not answer for, it has itself: it comes with the subject's totals.
+    if (outcome.admitted && command.action === 'consume' && !isOfRecord(error)) this.replay.consumed(request.subject, program.id, charges.charges, call)
+    return this.#conclude(inquiry, local, charges, outcome, policy)
+  }
+
+  async #probe(): Promise<void> {
+    await this.#guard.within(Promise.resolve(this.config.store.lastPlan(this.keyOf(PROBED))))
+  }
+
+  #recovered(awayMs: number): void {
+    this.replay.start()
+    this.events.emit('recovered', { awayMs })
   }
 
   /**
@@ -431,6 +494,12 @@ export class Engine {
     this.#guard.assertRoom()
     const answer = ask(this.config.store)
     return isPromise(answer) ? this.#guard.within(answer, signal) : answer
+  }
+
+  /** Of a subject that is erased, or about to be: what this process keeps of it. */
+  async forget(subject: string): Promise<void> {
+    await this.replay.forget(subject)
+    this.#local?.erase(this.keyOf(subject))
   }
 
   #localStore(): MemoryStore {

@@ -1,6 +1,7 @@
 import { suggest } from '../define/suggest.ts'
 import { invalidRequest, show } from '../errors/index.ts'
 import type { Unrecorded } from '../record/recorder.ts'
+import type { Unreplayed } from './replay.ts'
 import type { Decision, LimitState, Settlement, TollgateRequest } from './types.ts'
 
 export interface EngineEvents {
@@ -11,13 +12,17 @@ export interface EngineEvents {
   warning: { subject: string; plan: string; limit: LimitState }
   /** A store failed and a failure policy decided. */
   degraded: { error: unknown; policy: 'open' | 'closed' | 'local' }
+  /** A store that was left alone after several failures in a row answers again. What was used meanwhile is counted there now. */
+  recovered: { awayMs: number }
+  /** Use of quotas while the store was away that its counters will not know of; where there is a record, it is in that. */
+  unreplayed: Unreplayed
   /** The record could not be written to: what waits is tried again; what is lost was refused by itself, or too much. */
   unrecorded: Unrecorded
 }
 
 export type Listener<E extends keyof EngineEvents> = (event: EngineEvents[E]) => void
 
-const NAMES: Readonly<Record<keyof EngineEvents, true>> = { decision: true, settled: true, warning: true, degraded: true, unrecorded: true }
+const NAMES: Readonly<Record<keyof EngineEvents, true>> = { decision: true, settled: true, warning: true, degraded: true, recovered: true, unreplayed: true, unrecorded: true }
 
 /** A listener that throws is the listener's problem: the decision stands, and the process says so once. */
 export class Events {

@@ -1,24 +1,28 @@
 import type { Charges } from '../compile/charges.ts'
 import type { FailurePolicy } from '../define/limits.ts'
 import { TollgateError } from '../errors/index.ts'
+import type { Breaker } from './breaker.ts'
 import type { Clock } from './clock.ts'
 
-/** Keeps calls to a remote store within bounds: so many at a time, each with a deadline. */
+/** Keeps calls to a remote store within bounds: so many at a time, each with a deadline, and none while its breaker is open. */
 export class StoreGuard {
   readonly #clock: Clock
   readonly #timeoutMs: number
   readonly #maxInFlight: number
+  readonly breaker: Breaker | undefined
   #inFlight = 0
   #onIdle: (() => void)[] = []
 
-  constructor(clock: Clock, timeoutMs: number, maxInFlight: number) {
+  constructor(clock: Clock, timeoutMs: number, maxInFlight: number, breaker?: Breaker) {
     this.#clock = clock
     this.#timeoutMs = timeoutMs
     this.#maxInFlight = maxInFlight
+    this.breaker = breaker
   }
 
-  /** @throws OVERLOADED */
+  /** @throws OVERLOADED, STORE_UNAVAILABLE while the breaker is open */
   assertRoom(): void {
+    if (this.breaker?.isOpen) throw this.breaker.refusal()
     if (this.#inFlight < this.#maxInFlight) return
     throw new TollgateError('OVERLOADED', `${this.#maxInFlight} calls to the store are under way; slow down, or raise maxInFlight`, { retryAfterMs: 1000 })
   }
@@ -26,19 +30,25 @@ export class StoreGuard {
   /** `call`, or STORE_UNAVAILABLE at the deadline, or ABORTED as soon as the signal says so. */
   async within<T>(call: Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#inFlight++
+    const era = this.breaker?.era ?? 0
     let cancel = (): void => {}
     let onAbort = (): void => {}
     const ends = new Promise<never>((_, reject) => {
-      cancel = this.#clock.after(this.#timeoutMs, () => reject(unavailable(`no answer within ${this.#timeoutMs} ms`)))
+      cancel = this.#clock.after(this.#timeoutMs, () => reject(unavailable(`no answer within ${this.#timeoutMs} ms`, { details: { mayBeWritten: true } })))
       onAbort = () => reject(aborted())
       // It may have come between two calls of one request.
       if (signal?.aborted) onAbort()
       signal?.addEventListener('abort', onAbort)
     })
     try {
-      return await Promise.race([call, ends])
+      const answer = await Promise.race([call, ends])
+      this.breaker?.answered()
+      return answer
     } catch (error) {
-      throw TollgateError.isInstance(error) ? error : unavailable('it failed', error)
+      const failure = TollgateError.isInstance(error) ? error : unavailable('it failed', { cause: error })
+      // Somebody who keeps a row locked is no sign that the database is away.
+      if (isUnavailable(failure) && failure.details?.['isLocked'] !== true) this.breaker?.failed(failure, era)
+      throw failure
     } finally {
       cancel()
       signal?.removeEventListener('abort', onAbort)
@@ -69,8 +79,19 @@ export function aborted(): TollgateError {
   return new TollgateError('ABORTED', 'signal: the caller gave up')
 }
 
-function unavailable(what: string, cause?: unknown): TollgateError {
-  return new TollgateError('STORE_UNAVAILABLE', `the counter store is unavailable: ${what}`, { retryAfterMs: 1000, cause })
+function unavailable(what: string, options: { cause?: unknown; details?: Record<string, unknown> }): TollgateError {
+  return new TollgateError('STORE_UNAVAILABLE', `the counter store is unavailable: ${what}`, { retryAfterMs: 1000, ...options })
+}
+
+/** What is shared with others goes on; whoever gave up does not wait for it. */
+export function untilAborted<T>(shared: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return shared
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(aborted())
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort)
+    void shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }
 
 const STRICTNESS: Record<FailurePolicy, number> = { open: 0, local: 1, closed: 2 }
@@ -84,6 +105,11 @@ export function failurePolicyOf({ limits }: Charges): FailurePolicy {
 
 export function isUnavailable(error: unknown): boolean {
   return TollgateError.isInstance(error) && error.code === 'STORE_UNAVAILABLE'
+}
+
+/** No answer came in time, and the call may yet have its effect. */
+export function isLate(error: unknown): boolean {
+  return TollgateError.isInstance(error) && error.details?.['mayBeWritten'] === true
 }
 
 export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {

@@ -68,6 +68,7 @@ const options = objectOf<AnyOptions>('the options', {
   maxReceipts: optional(integer(1, 10_000_000)),
   localShare: optional(share),
   newId: optional((value, field) => (typeof value === 'function' ? (value as () => string) : refuse(value, field, 'a function', 'use a function that gives a new id with each call'))),
+  random: optional((value, field) => (typeof value === 'function' ? (value as () => number) : refuse(value, field, 'a function', 'use a function that gives a number from 0 to 1'))),
 })
 
 /** @throws INVALID_DEFINITION that names the option. */

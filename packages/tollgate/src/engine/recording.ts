@@ -10,6 +10,7 @@ import { Recorder, type Unrecorded } from '../record/recorder.ts'
 import type { RecordedSubject, RecordStore } from '../record/store.ts'
 import type { DecideCommand, SettleCommand, StoredReservation } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
+import { LOCAL_ID } from './settling.ts'
 import type { Decision, TollgateRequest } from './types.ts'
 
 /** Of subjects that the record does not know either: so long it is not asked about them again. */
@@ -20,8 +21,17 @@ const FAILED_MS = 1000
 /** Reservations whose expiry is watched, and how often. */
 const MAX_WATCHED = 100_000
 const WATCH_EVERY_MS = 1000
-/** Stands beside totals that were loaded again, as long as they count: a second process must not add them a second time. */
+/** Says when totals were loaded again, as long as they count: a second process must not add them a second time. */
 const RESTORED = '@restored'
+
+function restoredFor(windowMs: number): Charge {
+  return { ...newCharge({ cell: RESTORED, kind: CellKind.cooldown, max: 1, windowMs, retainMs: windowMs }), amount: 1 }
+}
+
+/** A check of it passes unless totals were loaded again after `at`. The store counts back from its own time. */
+export function notRestoredSince(at: number, now: number): Charge {
+  return restoredFor(Math.max(1, now - at))
+}
 
 const NO_USES: readonly QuotaUse[] = []
 const NO_AMOUNTS: UsageEvent['amounts'] = {}
@@ -75,7 +85,7 @@ export class Recording {
     const program = this.#catalog.lookup(plan)
     this.#recorder.add({
       id: settlementId(id, kind), kind, at: settledAt!, subject: subject.slice(this.#keyPrefix.length), reservation: id, plan, planVersion: program ? this.#versionOf(program) : '', amounts, mode,
-      uses: kind === 'commit' ? charges.flatMap((c) => this.#useOf(c, amounts[c.meter])) : NO_USES, operation, dimensions, isShared, count: 1,
+      uses: kind === 'commit' ? charges.flatMap((c) => this.#useOf(c, amounts[c.meter], id.startsWith(LOCAL_ID))) : NO_USES, operation, dimensions, isShared, count: 1,
     })
   }
 
@@ -156,7 +166,7 @@ export class Recording {
     })
     if (known.length === 0 && anchorAt === undefined) return undefined
     const endAt = Math.max(now + 1, ...known.map((total) => total.endAt))
-    const charges: Charge[] = [{ ...newCharge({ cell: RESTORED, kind: CellKind.quota, max: 1, endAt, retainMs: endAt }), startAt: 1, amount: 1 }]
+    const charges: Charge[] = [restoredFor(endAt - now)]
     for (const { limit, partition, startAt, endAt, used } of known) {
       // What one charge cannot add, several do.
       for (let left = used; left > 0; left -= MAX_AMOUNT) charges.push({ ...limit.charge, max: Infinity, partition, startAt, endAt, amount: Math.min(left, MAX_AMOUNT) })
@@ -174,16 +184,17 @@ export class Recording {
       kind, at: decision.decidedAt, subject: decision.subject, plan: program.id, planVersion: version,
       anchorAt: anchor !== undefined && anchor.kind === CellKind.anchor ? anchor.startAt : undefined,
       operation, dimensions: dimensions && ({ ...dimensions } as Record<string, string>), amounts: amounts ? ({ ...amounts } as Record<string, number>) : NO_AMOUNTS,
-      uses: kind === 'consume' && charges ? usesOf(charges) : NO_USES, digest: hasDigests && charges ? digestOf(charges) : undefined, violations: undefined, reservation,
+      uses: kind === 'consume' && charges ? usesOf(charges, decision.degraded) : NO_USES, digest: hasDigests && charges ? digestOf(charges) : undefined, violations: undefined, reservation,
       mode: decision.mode, isDegraded: decision.degraded || undefined, isShared: isShared || undefined, id: '', count: 1,
     }
   }
 
-  #useOf(c: Charge, actual: number | undefined): QuotaUse[] {
+  #useOf(c: Charge, actual: number | undefined, isDegraded: boolean): QuotaUse[] {
     const amount = actual === undefined ? c.amount : actual * c.weight
     if (c.kind !== CellKind.quota || amount === 0) return []
     const { cell, partition, startAt, endAt, max } = c
-    return [{ cell, limit: this.#limits.get(cell)?.name ?? '', partition, startAt, endAt, max, amount }]
+    const limit = this.#limits.get(cell)
+    return [{ cell, limit: limit?.name ?? '', partition, startAt, endAt, max: isDegraded ? (limit?.max ?? max) : max, amount }]
   }
 
   #versionOf(program: Program): string {
@@ -235,11 +246,12 @@ function versionOf({ definition }: Program): string {
   return createHash('sha256').update(text).digest('base64url').slice(0, 8)
 }
 
-function usesOf({ limits, charges }: Charges): readonly QuotaUse[] {
+/** What was decided without the store was held against a share of each limit, or against none: on record is the whole. */
+function usesOf({ limits, charges }: Charges, isDegraded: boolean): readonly QuotaUse[] {
   let uses: QuotaUse[] | undefined
   for (let i = 0; i < limits.length; i++) {
     const { kind, cell, partition, startAt, endAt, max, amount } = charges[i]!
-    if (kind === CellKind.quota && amount > 0) (uses ??= []).push({ cell, limit: limits[i]!.name, partition, startAt, endAt, max, amount })
+    if (kind === CellKind.quota && amount > 0) (uses ??= []).push({ cell, limit: limits[i]!.name, partition, startAt, endAt, max: isDegraded ? limits[i]!.max : max, amount })
   }
   return uses ?? NO_USES
 }

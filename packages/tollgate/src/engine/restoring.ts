@@ -6,6 +6,11 @@ import type { Recording } from './recording.ts'
 
 const MAX_ATTEMPTS = 4
 
+/** It was the record that did not answer: the counters are well. */
+export function isOfRecord(error: unknown): boolean {
+  return TollgateError.isInstance(error) && error.details?.['isOfRecord'] === true
+}
+
 /** What is on record of a subject, brought back to counters that know nothing of it. */
 export class Restoring {
   readonly #engine: Engine
@@ -39,7 +44,7 @@ export class Restoring {
     } catch (error) {
       if (TollgateError.isInstance(error) && error.code === 'ABORTED') throw error
       this.#record.failed(error)
-      throw new TollgateError('STORE_UNAVAILABLE', `the record is unavailable, and the counters know nothing of the subject: ${(error as Error).message}`, { retryAfterMs: 1000, cause: error })
+      throw new TollgateError('STORE_UNAVAILABLE', `the record is unavailable, and the counters know nothing of the subject: ${(error as Error).message}`, { retryAfterMs: 1000, cause: error, details: { isOfRecord: true } })
     }
   }
 

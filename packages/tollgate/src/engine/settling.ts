@@ -87,6 +87,7 @@ export class Settling {
     const command: SettleCommand = { id, action, now: this.#engine.config.clock.now(), keyPrefix: this.#engine.config.keyPrefix, ...(this.#engine.record && !isLocal && { isRecorded: true }), ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }), ...(onlyOpen && { onlyOpen }) }
     const answer = store.settle(command)
     if (isPromise(answer)) return this.#settleStubbornly(action, answer, () => store.settle(command), signal).then((outcome) => this.#recordSettled(outcome, action))
+    if (isLocal && action === 'commit' && answer.result === 'settled') this.#engine.replay.committed(answer.reservation)
     return this.#recordSettled(answer, action)
   }
 
@@ -107,7 +108,7 @@ export class Settling {
         const isOurs = attempt > 1 && outcome.result === 'settled-before' && outcome.reservation.status === STATUS_AFTER[action]
         return isOurs ? { ...outcome, result: 'settled' } : outcome
       } catch (error) {
-        if (attempt === SETTLE_ATTEMPTS || !isUnavailable(error)) throw error
+        if (attempt === SETTLE_ATTEMPTS || !isUnavailable(error) || this.#guard.breaker?.isOpen) throw error
         answer = Promise.resolve(again())
       }
     }

@@ -46,7 +46,7 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
 
 async function undoAll(engine: Engine, reserved: readonly string[]): Promise<void> {
   // Should one fail, its hold expires by itself: stricter for a while, never looser.
-  await Promise.allSettled(reserved.map((id) => engine.settling.undo(id)))
+  await Promise.allSettled(reserved.map(async (id) => engine.settling.undo(id)))
 }
 
 /** One request per subject. The others only carry what their plans know of. */

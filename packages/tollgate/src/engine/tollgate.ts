@@ -71,6 +71,7 @@ export class Tollgate<N extends Names = Names> {
   async usage(subject: string, options?: { plan?: N['plan'] }): Promise<Usage> {
     this.#assertSubject(subject)
     const plan = options?.plan
+    await this.#engine.replay.before(subject)
     await this.#engine.restoring?.restoreToLook(subject)
     const record = await this.#subjects.get(subject)
     return usageOf(this.#engine, await this.#programFor(subject, plan, record), subject, record)
@@ -87,6 +88,8 @@ export class Tollgate<N extends Names = Names> {
   async reset(subject: string, options?: { limit?: N['limit'] }): Promise<Usage> {
     this.#assertSubject(subject)
     const limit = options?.limit
+    // What is reset must not come back from here.
+    await this.#engine.replay.before(subject)
     await this.#engine.restoring?.restoreIfUnknown(subject)
     const record = await this.#subjects.get(subject)
     const program = await this.#programFor(subject, undefined, record)
@@ -177,7 +180,9 @@ export class Tollgate<N extends Names = Names> {
     await this.#engine.record?.erase(subject)
     await this.#subjects.delete(subject)
     await this.#engine.withAccount(subject, (ledger, account) => ledger.erase(account))
+    await this.#engine.forget(subject)
     await this.#engine.askStore((store) => store.erase(this.#engine.keyOf(subject)))
+    await this.#engine.forget(subject)
     await this.#engine.config.receipts.erase?.(subject)
     // And of what came meanwhile.
     await this.#engine.record?.erase(subject)

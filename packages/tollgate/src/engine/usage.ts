@@ -69,7 +69,8 @@ export async function explain(engine: Engine, request: TollgateRequest, record: 
     if (!state && decision.degraded) return { ...base, applies: false, passes: true, reason: 'the store is unavailable, and the limits fail open' }
     if (!state) return { ...base, applies: false, passes: true, reason: mismatchOf(limit, request) }
     const violated = decision.violations.some(({ limit: name, subject }) => name === limit.name && subject === undefined)
-    return { ...base, applies: true, passes: !violated, reason: reasonOf(limit, request, record?.overrides?.[limit.name] ?? limit.max, state, violated), state }
+    const max = decision.degraded && state.max !== Infinity ? state.max : (record?.overrides?.[limit.name] ?? limit.max)
+    return { ...base, applies: true, passes: !violated, reason: reasonOf(limit, request, max, state, violated), state }
   })
   return { decision, planSource, rules }
 }
