@@ -56,3 +56,8 @@ export const PLANS: Plans = definePlans({
 })
 
 export const DEFAULT_PLAN = { ip: 'address', team: 'team', strict: 'strict', open: 'open', '*': 'free' }
+
+/** Each quota in a plan of its own, without a limit: what was used without the store is counted there above every limit. */
+export const REPLAYED: Plans = Object.fromEntries(
+  Object.values(PLANS).flatMap(({ limits }) => Object.entries(limits)).flatMap(([name, limit]) => (limit.kind === 'quota' ? [[`replayed ${name}`, { rank: 0, limits: { [name]: { ...limit, limit: Infinity } } }]] : [])),
+)

@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { CellKind } from '../../decide/charge.ts'
 import type { Decision, Settlement, TollgateRequest, Usage } from '../../engine/types.ts'
-import type { CounterStore, MaybePromise } from '../../stores/store.ts'
-import type { AuditEvent } from '../auditor.ts'
+import type { CounterStore, DecideCommand, MaybePromise } from '../../stores/store.ts'
+import type { AuditEvent, DecisionEvent } from '../auditor.ts'
 import { PLAN_SET } from './plans.ts'
 
 /** One call of the engine by a caller. */
@@ -56,8 +57,14 @@ export class Recorder {
         const { action, plan } = command
         const reservation = command.reservation && { id: command.reservation.id, ttlMs: command.reservation.ttlMs }
         const subject = nameOf(command.subject)
+        const replayed = replayedBy(command)
         return this.#then(inner.decide(command), ({ at, admitted, stale }) => {
-          if (stale || !call?.request) return
+          if (stale) return
+          if (replayed.length > 0) {
+            if (admitted) this.#effects.push(...replayed.map((event) => () => ({ ...event, at })))
+            return
+          }
+          if (!call?.request) return
           const request: TollgateRequest = subject === call.request.subject ? call.request : { ...call.request, subject, plan: plan.slice(PLAN_SET.length + 1) }
           this.#effects.push(() => ({
             type: 'decision',
@@ -116,6 +123,15 @@ export class Recorder {
     void seen.catch(() => {}).then(() => this.#pending.delete(seen))
     return seen
   }
+}
+
+/** What was used without the store, as requests that met one quota each; nothing for any other command. */
+function replayedBy({ subject, charges, action }: DecideCommand): Omit<DecisionEvent, 'at'>[] {
+  if (!charges[0]?.cell.startsWith('@replayed:')) return []
+  return charges.slice(1).filter(({ kind }) => kind === CellKind.quota).map(({ cell, amount, meter, weight, partition }) => ({
+    type: 'decision', action, admitted: true, plan: `${PLAN_SET}/replayed ${/\/(.*?):/.exec(cell)![1]}`,
+    request: { subject: nameOf(subject), amounts: { [meter]: amount / weight }, ...(partition !== '' && { dimensions: { model: partition } }) },
+  }))
 }
 
 /** A store's subjects begin with the namespace. */

@@ -6,7 +6,7 @@ import { type ControlledClock, controlledClock } from '../clock.ts'
 import { Random } from '../random.ts'
 import { caller, type Stage, WorkError } from './callers.ts'
 import { type Faults, type FaultyStore, faultyStore, NO_FAULTS } from './faulty-store.ts'
-import { DEFAULT_PLAN, PLAN_SET, PLANS } from './plans.ts'
+import { DEFAULT_PLAN, PLAN_SET, PLANS, REPLAYED } from './plans.ts'
 import { type Call, Recorder } from './recorder.ts'
 
 export interface SimulationOptions {
@@ -94,7 +94,7 @@ class Simulation implements Stage {
   }
 
   result(): SimulationResult {
-    const plans = Object.fromEntries(Object.entries(PLANS).map(([name, plan]) => [`${PLAN_SET}/${name}`, plan]))
+    const plans = Object.fromEntries(Object.entries({ ...PLANS, ...REPLAYED }).map(([name, plan]) => [`${PLAN_SET}/${name}`, plan]))
     const history = { plans, events: this.#recorder.events() }
     return { seed: this.#seed, calls: this.#calls, outcomes: this.#outcomes, history, findings: audit(history), failures: this.#failures, traceHash: this.#trace.digest('hex') }
   }
@@ -196,6 +196,7 @@ class Simulation implements Stage {
       clock: this.#clock,
       secret: 'of the simulation',
       newId: () => `r${++this.#ids}`,
+      random: () => this.#random.next(),
     })
     for (const name of ['decision', 'settled', 'warning', 'degraded'] as const) this.#tollgate.on(name, (event) => this.#recorder.emitted(name, event))
   }
