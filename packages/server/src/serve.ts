@@ -64,9 +64,10 @@ function endOnSignal(server: TollgateServer): void {
   process.stdout.on('error', () => {})
 }
 
-function placeOf({ databaseUrl, dataDir }: ServerOptions): string {
-  if (databaseUrl !== undefined) return 'the database of DATABASE_URL'
-  return `${dataDir ?? 'memory'}; rates and cooldowns go with the process`
+function placeOf({ databaseUrl, redisUrl, dataDir }: ServerOptions): string {
+  const place = databaseUrl !== undefined ? 'the database of DATABASE_URL' : (dataDir ?? 'memory')
+  if (redisUrl !== undefined) return `${place}; limits are counted in the Redis of REDIS_URL`
+  return databaseUrl !== undefined ? place : `${place}; rates and cooldowns go with the process`
 }
 
 function demoGreeting(url: string, { isDemoKey, options }: Settings): string {

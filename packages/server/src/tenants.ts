@@ -83,11 +83,23 @@ export class Tenants {
       logDenial(log, namespace, event)
     })
     tollgate.on('settled', (event) => metrics.settled(event))
-    tollgate.on('degraded', ({ error, policy }) => log({ level: 'error', event: 'degraded', message: `the store failed, policy '${policy}' decided`, namespace, error: String(error) }))
+    // Every decision of an outage would be a line: at most one a second is.
+    let [loggedAt, unlogged] = [-Infinity, 0]
+    tollgate.on('degraded', ({ error, policy }) => {
+      unlogged++
+      if (performance.now() - loggedAt < LOG_OUTAGE_EVERY_MS) return
+      log({ level: 'error', event: 'degraded', message: `the store failed, policy '${policy}' decided`, namespace, decisions: unlogged, error: String(error) })
+      loggedAt = performance.now()
+      unlogged = 0
+    })
+    tollgate.on('recovered', ({ awayMs }) => log({ level: 'info', event: 'recovered', message: `the store answers again, after ${awayMs} ms`, namespace }))
+    tollgate.on('unreplayed', ({ reason, lost }) => log({ level: 'error', event: 'unreplayed', message: `use of ${lost} quotas that was admitted without the store could not be added to it (${reason}); the record has it`, namespace }))
     tollgate.on('unrecorded', ({ error, waiting, lost }) => log({ level: 'error', event: 'unrecorded', message: `usage could not be recorded: ${waiting} events wait, ${lost} are lost`, namespace, error: String(error) }))
     return { namespace, tollgate, receipts, hub: new EventHub(tollgate, metrics), resets: new Resets(), clock, ...(analytics && { analytics }) }
   }
 }
+
+const LOG_OUTAGE_EVERY_MS = 1000
 
 function rolloutOf({ rollouts }: State, namespace: string): Rollout | undefined {
   return Object.hasOwn(rollouts, namespace) ? rollouts[namespace] : undefined

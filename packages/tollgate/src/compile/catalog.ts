@@ -19,6 +19,8 @@ export class Catalog {
   readonly programs: readonly Program[]
   /** Every meter of every plan set. */
   readonly meters: ReadonlySet<string>
+  /** How long a quota, or the start of a subject's own periods, matters after it was last used: the longest of all plans. */
+  readonly recordedMs: number
   readonly #byName = new Map<string, Program | null>()
 
   constructor(sets: readonly PlanSet[], isSingle: boolean) {
@@ -28,6 +30,7 @@ export class Catalog {
     this.programs = sets.flatMap((set) => compileSet(set, isSingle))
     keepShared(this.programs)
     this.meters = new Set(this.programs.flatMap(({ vocabulary }) => [...vocabulary.meters]))
+    this.recordedMs = Math.max(0, ...this.programs.flatMap(({ limits, anchorRetainMs }) => [anchorRetainMs, ...limits.filter(({ kind }) => kind === 'quota').map(({ retainMs }) => retainMs)]))
     for (const program of this.programs) {
       // null: the short name is ambiguous.
       this.#byName.set(program.name, this.#byName.has(program.name) ? null : program)

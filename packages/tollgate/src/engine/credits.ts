@@ -77,9 +77,10 @@ function idsFor({ config: { newId } }: Engine, { idempotencyKey }: TollgateReque
 /** Characters: 132 bits of the digest. */
 const KEY_DIGEST = 22
 
-/** The id by which the ledger knows a reservation, or an entry's `reservation`, which is that id. */
+/** The id by which the ledger knows a reservation, or an entry's `reservation`, which is that id: without what stores add to it. */
 export function ledgerIdOf(id: string): string {
-  return /^(?:local_)?(k_[\w-]{22}(?=\.)|.*)/s.exec(id)![1]!
+  const own = id.replace(/^local_/, '').replace(/~[0-9a-f]{2}$/, '')
+  return /^k_[\w-]{22}(?=\.)/.exec(own)?.[0] ?? own
 }
 
 /** The credits are spent: what the counters cannot be told any more, their hold says until it ends. */

@@ -354,14 +354,26 @@ export class Engine {
     return this.#ask({ ...inquiry, ...then }, again, now)
   }
 
-  #command({ request, program, mode, action, part, isKnown }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
+  #command({ request, program, mode, action, asked, part, isKnown }: Omit<Inquiry, 'facts'>, charges: readonly Charge[], now: number): DecideCommand {
     const command: DecideCommand = { subject: this.keyOf(request.subject), plan: program.id, charges, now, action }
-    if (this.record && !isKnown) command.unlessUnknown = true
+    if (this.record && !isKnown) {
+      command.unlessUnknown = true
+      command.recordedMs = this.config.catalog.recordedMs
+    }
+    const { store } = this.config
+    // Of several subjects, and of credits, each attempt takes back what it was given itself.
+    if (store.keepsReceipts && request.idempotencyKey !== undefined && part === undefined && asked === undefined) command.receipt = this.#receiptOf(request, action)
     if (action === 'reserve') {
-      const { reservation: id = this.config.newId(), credits } = part?.own ?? {}
+      const { reservation = command.receipt ?? this.config.newId(), credits } = part?.own ?? {}
+      const id = store.reservationId?.(command.subject, reservation) ?? reservation
       command.reservation = { id, ttlMs: request.ttlMs ?? DEFAULT_TTL_MS, memo: { plan: program.id, amounts: { ...(request.amounts as Record<string, number>) }, ...(part && part.linked.length > 0 && { linked: part.linked }), ...(credits && { credits }), ...(this.record && this.#memoOf(request, mode, part)) } }
     }
     return command
+  }
+
+  /** The same for every attempt at a request with this key, and no other's. */
+  #receiptOf(request: TollgateRequest, action: Action): string {
+    return `i_${fingerprintOf({ ...request, signal: undefined, action, namespace: this.config.keyPrefix }, this.config.secret)}`
   }
 
   /** What the record wants to know when the reservation is settled. */
@@ -387,7 +399,7 @@ export class Engine {
       // Shadow mode would have denied: the caller still gets a reservation to settle, of nothing.
       return this.#reserveNothing(inquiry, command, decision)
     } else if (decision.allowed && command.action === 'consume') {
-      this.record?.consumed(request, program, decision, admitted ? charges : undefined, isShared)
+      this.record?.consumed(request, program, decision, admitted ? charges : undefined, isShared, command.receipt)
     }
     for (const limit of warnings) this.events.emit('warning', { subject: decision.subject, plan: decision.plan, limit })
     this.#announce(inquiry, decision, violated(decision) ? digestOf(charges) : undefined)

@@ -61,9 +61,13 @@ export class Recording {
     this.#limits = new Map(catalog.programs.flatMap(({ limits }) => limits.map((limit) => [limit.charge.cell, limit])))
   }
 
-  /** `charges` is what was counted; none where nothing was. */
-  consumed(request: TollgateRequest, program: Program, decision: Decision, charges: Charges | undefined, isShared: boolean): void {
-    this.#recorder.add(this.#eventOf('consume', request, program, decision, charges, isShared, undefined))
+  /**
+   * `charges` is what was counted; none where nothing was. A receipt names the event, so that one which several attempts
+   * tell of is on record once.
+   */
+  consumed(request: TollgateRequest, program: Program, decision: Decision, charges: Charges | undefined, isShared: boolean, receipt = ''): void {
+    const event = this.#eventOf('consume', request, program, decision, charges, isShared, undefined)
+    this.#recorder.add(receipt === '' ? event : { ...event, id: receipt })
   }
 
   reserved(request: TollgateRequest, program: Program, decision: Decision, charges: Charges | undefined, isShared: boolean, id: string, expiresAt: number): void {

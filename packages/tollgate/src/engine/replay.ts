@@ -156,7 +156,7 @@ export class Replay {
       const charges = this.#chargesOf(batch, anchorAt, at)
       if (charges.length === 0) return true
       if (charges.some(({ startAt }) => startAt > at)) return false
-      const command = { subject: key, plan: batch.plan, now: at, isRare: true, unlessUnknown: this.#engine.record !== undefined }
+      const command = { subject: key, plan: batch.plan, now: at, isRare: true, unlessUnknown: this.#engine.record !== undefined, recordedMs: this.#engine.config.catalog.recordedMs }
       if (this.#engine.record && (await this.#isOnRecord(subject, command, batch))) return true
       // That it does not pass means that it did before.
       const counted = await this.#ask({ ...command, charges, action: 'consume' })

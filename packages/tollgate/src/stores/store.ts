@@ -22,7 +22,7 @@ export interface DecideCommand {
   recordedMs?: number
   /** Charges that no request has: the store need not prepare for more of them. */
   isRare?: boolean
-  /** The same for every attempt at one request. A store that keeps receipts counts it once, and answers as the first time. */
+  /** The same for every attempt at one request: a store that `keepsReceipts` counts it once, and answers as the first time. */
   receipt?: string
 }
 
@@ -120,6 +120,8 @@ export interface CounterStore {
   readonly name: string
   /** How long a call of it may take, unless the engine's options say: what waits for a disk needs longer. Default 50. */
   readonly timeoutMs?: number
+  /** It counts attempts with one receipt, or at one reservation, once: their answers may be lost on the way. */
+  readonly keepsReceipts?: boolean
   decide(command: DecideCommand): MaybePromise<Outcome>
   settle(command: SettleCommand): MaybePromise<SettleOutcome>
   /** Every cell of the charges: one entry for an unpartitioned charge, one per live partition for the others. */

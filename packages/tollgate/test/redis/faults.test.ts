@@ -208,10 +208,10 @@ describe('a cluster', () => {
     for (const subject of subjects) await tollgate.consume({ subject })
     const keys = (await Promise.all(cluster.nodes.map(({ port }) => command(port, 'KEYS', 'tg1:{*')))).flat() as string[]
     const slots = [...new Set(await Promise.all(keys.map((key) => command(cluster.nodes[0]!.port, 'CLUSTER', 'KEYSLOT', key))))] as number[]
-    let isMoving = true
+    const moving = { isOver: false }
     let asked = 1
     const load = (async () => {
-      for (; isMoving; asked++) {
+      for (; !moving.isOver; asked++) {
         const decisions = await Promise.all(subjects.map((subject) => tollgate.consume({ subject })))
         expect(decisions.filter(({ degraded }) => degraded)).toEqual([])
       }
@@ -220,7 +220,7 @@ describe('a cluster', () => {
       const from = (await cluster.ownerOf(slot))!
       await cluster.moveSlot(slot, from, (from + 1) % 3, () => turn())
     }
-    isMoving = false
+    moving.isOver = true
     await load
     for (const subject of subjects) expect((await tollgate.usage(subject)).limits.find(({ limit }) => limit === 'daily')!.used).toBe(Math.min(asked, LIMIT))
   })

@@ -140,8 +140,8 @@ describe('a mistake in the scripts is found:', () => {
     const { client } = mistaken(['nothing of the kind', ''])
     const prefix = uniquePrefix()
     const make = (clock: ControlledClock): RedisStore => new RedisStore(client, { clock, prefix })
-    for (const run of conformance(make)) await run()
-    await allExpire(prefix)
-    await refusesNewerKinds(make)
+    const all = [...conformance(make), () => allExpire(prefix), () => refusesNewerKinds(make)]
+    for (const run of all) await run()
+    expect(all.length).toBeGreaterThan(80)
   })
 })

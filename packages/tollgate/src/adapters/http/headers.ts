@@ -40,6 +40,8 @@ export function addRetryAfter(headers: HeaderRecord, status: number, retryAfterM
 }
 
 function addRateLimit(headers: HeaderRecord, decision: Decision, plan: PlanView | undefined): void {
+  // Let pass without its store: no limit is in force.
+  if (decision.degraded && decision.limits.length === 0) return
   const text = plan === undefined ? NO_PLAN : textOf(plan)
   let current = ''
   let isAsPlanned = true

@@ -174,7 +174,7 @@ function simpleCharge([kind, amount, max, windowMs, refill, , at, , , , own]: nu
 
 /** Whether most requests need no more than the simple part of the script. */
 function isSimple(fields: readonly number[][], keys: number, numbers: number): boolean {
-  return keys === 1 && fields.length > 0 && numbers <= MAX_CAPTURES && fields.every(([kind]) => kind! in SIMPLE)
+  return keys === 1 && fields.length > 0 && numbers <= MAX_CAPTURES && fields.every(([kind]) => String(kind) in SIMPLE)
 }
 
 /** The same data, out of the last argument. */

@@ -37,6 +37,7 @@ const MAX_PARTITIONS_LISTED = 2000
  */
 export class RedisStore implements CounterStore {
   readonly name = 'redis'
+  readonly keepsReceipts = true
   readonly #connection: RedisConnection
   readonly #names: Names
   readonly #clock: Pick<Clock, 'now'> | undefined

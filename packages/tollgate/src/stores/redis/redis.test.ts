@@ -31,14 +31,14 @@ const CLIENTS: Readonly<Record<string, () => Promise<Connected>>> = {
   async 'node-redis on a cluster'() {
     const client = createCluster({ rootNodes: (await clusterUrl()).split(',').map((url) => ({ url })) })
     await client.connect()
-    return { client: client as unknown as RedisClient, close: () => client.close() }
+    return { client, close: () => client.close() }
   },
 }
 
 const RUNS = process.env['TOLLGATE_LONG'] ? 1000 : 100
 
 for (const [name, connect] of Object.entries(CLIENTS)) {
-  describe(name, () => {
+  describe(`${name}:`, () => {
     let connected: Connected
     beforeAll(async () => {
       connected = await connect()
