@@ -514,7 +514,7 @@ describe('with a record', () => {
   afterAll(() => opened?.drop())
 
   /** Processes over one store, which can lose everything, and one record. */
-  function several(count: number, onFailure: 'local' | 'open' = 'local', options: CommonOptions = {}) {
+  function several(count: number, onFailure: 'local' | 'open' = 'local', options: Omit<CommonOptions, 'clock'> = {}) {
     const clock = controlledClock(START_AT)
     const namespace = `r${serial++}`
     let kept = new MemoryStore()
@@ -627,7 +627,8 @@ describe('with a record', () => {
     await consume(a!.tollgate, 5)
     const database = opened.databases[0]!
     const { query, transaction } = database
-    database.query = database.transaction = () => Promise.reject(new TollgateError('STORE_UNAVAILABLE', 'away'))
+    const away = (): Promise<never> => Promise.reject(new TollgateError('STORE_UNAVAILABLE', 'away'))
+    Object.assign(database, { query: away, transaction: away })
     await a!.back()
     expect(await daily(a!)).toBe('degraded')
     await consume(a!.tollgate, 2)
