@@ -1,9 +1,12 @@
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { capacity, cooldown, createTollgate, definePlans, duplicates, MemoryStore, quota, slidingWindow, type CounterStore, type Tollgate } from '../index.ts'
+import { RedisStore } from '../stores/redis/index.ts'
 import type { Database } from '../stores/sql/database.ts'
 import { SqlCounterStore } from '../stores/sql/index.ts'
 import { type ControlledClock, controlledClock } from '../testing/clock.ts'
 import { DIALECTS, openedBy } from '../testing/databases.ts'
+import { redisUrl, uniquePrefix } from '../testing/redis-servers.ts'
 import { SqlRecord } from './sql.ts'
 
 const DAY_MS = 86_400_000
@@ -27,14 +30,19 @@ const operations = { chat: {}, visit: {}, open: {} } as const
 describe.each(DIALECTS)('the record in %s', (dialect) => {
   let opened: Awaited<ReturnType<typeof openedBy>>
   let database: Database
+  let redis: Redis
   let clock: ControlledClock
   let serial = 0
   let namespace = ''
   beforeAll(async () => {
     opened = await openedBy(2, dialect)
     database = opened.databases[0]!
+    redis = new Redis(await redisUrl())
   })
-  afterAll(() => opened?.drop())
+  afterAll(async () => {
+    await redis.quit()
+    await opened.drop()
+  })
   beforeEach(() => {
     clock = controlledClock(Date.UTC(2026, 5, 10, 12))
     namespace = `n${serial++}`
@@ -42,7 +50,7 @@ describe.each(DIALECTS)('the record in %s', (dialect) => {
 
   const table = (name: string): string => (dialect === 'postgres' ? `tollgate.${name}` : name)
   const rows = (sql: string, params: (string | number)[] = []) => database.query(sql, params)
-  const engine = (store: CounterStore = new MemoryStore(), on = database) => createTollgate({ plans, operations, store, clock, namespace, defaultPlan: 'free', secret: 'a secret of sixteen bytes', record: new SqlRecord(on, { namespace }) })
+  const engine = (store: CounterStore = new MemoryStore(), on = database) => createTollgate({ plans, operations, store, clock, namespace, defaultPlan: 'free', secret: 'a secret of sixteen bytes', storeTimeoutMs: 10_000, record: new SqlRecord(on, { namespace }) })
   const events = async (subject: string) =>
     (await rows(`SELECT e.* FROM ${table('usage_events')} e JOIN ${table('usage_subjects')} s ON s.id = e.subject_id WHERE s.namespace = $1 AND s.subject = $2 ORDER BY e.seq`, [namespace, subject])).map(({ body, ...row }) => ({ ...row, ...(JSON.parse(body as string) as object) })) as Record<string, unknown>[]
   const totals = async (subject: string) =>
@@ -187,15 +195,27 @@ describe.each(DIALECTS)('the record in %s', (dialect) => {
     })
   })
 
-  const STORES: Record<string, () => { store: CounterStore; lose: () => Promise<CounterStore> }> = {
+  const STORES: Record<string, () => { store: CounterStore; another?: () => [CounterStore, Database]; lose: () => Promise<CounterStore> }> = {
     memory: () => ({ store: new MemoryStore(), lose: async () => new MemoryStore() }),
     database: () => {
       const store = new SqlCounterStore(database, { clock })
-      return { store, lose: async () => (await rows(`DELETE FROM ${table('counters')}`), store) }
+      return { store, another: () => [new SqlCounterStore(opened.databases[1]!, { clock }), opened.databases[1]!], lose: async () => (await rows(`DELETE FROM ${table('counters')}`), store) }
+    },
+    Redis: () => {
+      const prefix = uniquePrefix()
+      const store = new RedisStore(redis, { clock, prefix })
+      return {
+        store,
+        another: () => [new RedisStore(redis, { clock, prefix }), opened.databases[1]!],
+        async lose() {
+          for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 })) if ((keys as string[]).length > 0) await redis.del(...(keys as string[]))
+          return store
+        },
+      }
     },
   }
 
-  describe.each(Object.entries(STORES))('lost counters in %s', (kind, open) => {
+  describe.each(Object.entries(STORES))('lost counters in %s', (_kind, open) => {
     it.each([['a day', 'daily', 50, 0], ['a month', 'monthly', 1000, 20]])('in the middle of %s: the limit is what it was', async (_, limit, max, tokens) => {
       const { store, lose } = open()
       const before = engine(store)
@@ -212,13 +232,13 @@ describe.each(DIALECTS)('the record in %s', (dialect) => {
     })
 
     it('are found again by parallel requests, exactly', async () => {
-      const { store, lose } = open()
+      const { store, another, lose } = open()
       const before = engine(store)
       for (let i = 0; i < 10; i++) await chat(before, 'u')
       await before.flush()
       const left = await lose()
       // Several processes where they share counters.
-      const after = kind === 'memory' ? [engine(left)] : [engine(left), engine(new SqlCounterStore(opened.databases[1]!, { clock }), opened.databases[1]!)]
+      const after = another ? [engine(left), engine(...another())] : [engine(left)]
       const decisions = await Promise.all(Array.from({ length: 200 }, (_, i) => chat(after[i % after.length]!, 'u')))
       expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(40)
     })

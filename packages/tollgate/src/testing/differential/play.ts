@@ -19,6 +19,7 @@ export class Play {
   readonly #reference = new ReferenceStore()
   readonly #limits: LimitShape[]
   readonly #max: [number, number][]
+  readonly #isOwn: boolean[]
   readonly #largest: number[]
   readonly #prefix: string
   readonly #startAt: number
@@ -36,6 +37,7 @@ export class Play {
     this.#model = new StoreDriver(this.#reference, clock, prefix)
     this.#limits = history.limits
     this.#max = history.limits.map(({ max }) => [...max])
+    this.#isOwn = history.limits.map(() => false)
     // A bucket is kept until it would be full under any of its limits: one that was forgotten is full under all.
     this.#largest = history.limits.map(({ max }, i) => Math.max(...max, ...history.steps.flatMap((step) => (step.step === 'change' && step.limit % history.limits.length === i ? [step.max] : []))))
     this.#startAt = this.#latestAt = this.#anchorAt = clock.now()
@@ -76,6 +78,7 @@ export class Play {
         const limit = step.limit % this.#max.length
         this.lines.push(`change limit ${limit} to ${step.max}`)
         this.#max[limit] = [step.max, step.max]
+        this.#isOwn[limit] = step.max % 2 === 1
       }
     }
   }
@@ -170,6 +173,8 @@ export class Play {
       // What is not metered counts what happens.
       amount: kind >= CellKind.cooldown || isLogOfTexts ? (kind === CellKind.anchor ? 0 : 1) : amount,
       max: Math.min(most, this.#max[i]![plan]),
+      // A store may tell limits of a subject's own from those of its plan.
+      isOwn: this.#isOwn[i]!,
       ...(kind === CellKind.quota && { startAt, endAt: startAt + windowMs }),
       ...(kind === CellKind.anchor && { startAt }),
       windowMs: kind === CellKind.quota ? 0 : windowMs,
