@@ -12,7 +12,8 @@ export interface Asked {
   readonly partition: number
 }
 
-interface Waiting extends Asked {
+interface Waiting {
+  readonly asked: Asked
   resolve(reply: Buffer): void
   reject(error: unknown): void
 }
@@ -32,11 +33,11 @@ export class DecisionBatches {
 
   ask(layout: Layout, asked: Asked): Promise<Buffer> {
     // Its data are its own.
-    if (layout.data !== undefined) return this.#send(layout, [asked]).then(([reply]) => reply!)
+    if (layout.data !== undefined) return this.#send(layout, [{ asked }]).then(([reply]) => reply!)
     return new Promise((resolve, reject) => {
       const group = this.#connection.isCluster ? `${layout.sha}${asked.partition}` : layout.sha
       const found = this.#waiting.get(group)
-      const request = Object.assign(asked, { resolve, reject }) as Waiting
+      const request: Waiting = { asked, resolve, reject }
       if (found) found.requests.push(request)
       else this.#waiting.set(group, { layout, requests: [request] })
       if (this.#isScheduled) return
@@ -64,12 +65,12 @@ export class DecisionBatches {
     }
   }
 
-  async #send(layout: Layout, requests: readonly Asked[]): Promise<Buffer[]> {
+  async #send(layout: Layout, requests: readonly Pick<Waiting, 'asked'>[]): Promise<Buffer[]> {
     const keys: string[] = []
     const args: string[] = []
-    for (const request of requests) {
-      keys.push(...request.keys)
-      args.push(...request.args)
+    for (const { asked } of requests) {
+      for (const key of asked.keys) keys.push(key)
+      for (const arg of asked.args) args.push(arg)
     }
     if (layout.data !== undefined) args.push(layout.data)
     return (await this.#connection.run(layout, keys, args)) as Buffer[]

@@ -42,12 +42,11 @@ export function connectionOf(client: RedisClient): RedisConnection {
     command: send,
     everywhere: async (args) => Promise.all((await mastersOf(client)).map((node) => senderOf(node)(args))),
     async run({ sha, text }, keys, args) {
-      const rest = [String(keys.length), ...keys, ...args]
       try {
-        return await send(['EVALSHA', sha, ...rest], keys[0])
+        return await send(['EVALSHA', sha, String(keys.length), ...keys, ...args], keys[0])
       } catch (error) {
         if (!(error as Error).message?.startsWith('NOSCRIPT')) throw error
-        return send(['EVAL', text, ...rest], keys[0])
+        return send(['EVAL', text, String(keys.length), ...keys, ...args], keys[0])
       }
     },
   }
@@ -56,7 +55,7 @@ export function connectionOf(client: RedisClient): RedisConnection {
 type Send = RedisConnection['command']
 
 function senderOf(client: RedisClient): Send {
-  if (isIoredis(client)) return ([command, ...args]) => client.callBuffer(command!, ...args)
+  if (isIoredis(client)) return (args) => client.callBuffer(...(args as [string, ...string[]]))
   if (typeof (client as NodeRedisClient | null)?.sendCommand !== 'function') {
     throw new TypeError('client: it is no client of Redis; give one of ioredis or node-redis (the package redis), or a cluster of one of them')
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { CellKind, type Charge, isPartitioned } from '../../decide/charge.ts'
+import { type Cell, CELL_WORDS, CellKind, type Charge, clearCell, isPartitioned } from '../../decide/charge.ts'
 import { unknownKind } from '../../decide/kernel.ts'
 import { cellNumber } from './names.ts'
 import type { Script } from './script.ts'
@@ -18,6 +18,8 @@ export interface Layout extends Script {
   readonly keys: readonly KeyShape[]
   /** One for each charge, in their order; `undefined` for what is stated, which Redis does not decide. */
   readonly places: readonly (Place | undefined)[]
+  /** One for each charge, of those of the keys; `NO_CELL` for what lies in none. */
+  readonly cells: readonly Cell[]
   readonly hasIndex: boolean
   /** ms that the subject's record matters after a write. */
   readonly retainMs: number
@@ -30,6 +32,8 @@ export interface KeyShape {
   readonly heads: readonly number[]
   /** Bytes of all words. */
   readonly bytes: number
+  /** What a reply is read into, one for each head: used again with the next. */
+  readonly cells: readonly Cell[]
 }
 
 export interface Place {
@@ -99,7 +103,7 @@ export function layoutOf(plan: string, charges: readonly Charge[], variant: Vari
     fields.push([c.kind, amount, max, c.windowMs, c.refill, key + 1, at, number, head, retainMs, own, largestOf(c.kind, width)])
   }
   const retainMs = Math.max(KEEP_PLAN_MS, ...keys.map((key) => key.retainMs))
-  const shapes = keys.map(({ isLog, cells }): KeyShape => ({ isLog, directory: Buffer.concat(cells.map(({ number, head }) => directoryEntry(number, head))), heads: cells.map(({ head }) => head), bytes: cells.reduce((sum, { head }) => sum + bytesOf(head), 0) }))
+  const shapes = keys.map(({ isLog, cells }): KeyShape => ({ isLog, directory: Buffer.concat(cells.map(({ number, head }) => directoryEntry(number, head))), heads: cells.map(({ head }) => head), bytes: cells.reduce((sum, { head }) => sum + bytesOf(head), 0), cells: cells.map(({ number, head }) => newCell(kindOf(head), number)) }))
   const facts: Facts = {
     plan: charges.length === 0 ? '' : plan,
     retainMs,
@@ -110,7 +114,7 @@ export function layoutOf(plan: string, charges: readonly Charge[], variant: Vari
   }
   const isRare = rareAt !== undefined
   const text = isRare ? RARE : scriptOf(facts)
-  return { plan, text, sha: isRare ? RARE_SHA : shaOf(text), data: isRare ? JSON.stringify({ ...facts, keys: facts.keys.map((key) => key && { ...key, directory: key.directory.toString('hex') }) }) : undefined, keys: shapes, places, hasIndex: keys.length > 1, retainMs }
+  return { plan, text, sha: isRare ? RARE_SHA : shaOf(text), data: isRare ? JSON.stringify({ ...facts, keys: facts.keys.map((key) => key && { ...key, directory: key.directory.toString('hex') }) }) : undefined, keys: shapes, places, cells: places.map((place) => (place && shapes[place.key]!.cells[place.cell]) ?? NO_CELL), hasIndex: keys.length > 1, retainMs }
 }
 
 interface Facts {
@@ -228,6 +232,16 @@ function largestOf(kind: CellKind, width: number): number {
   const bytes = WIDTH_BYTES[width]!
   if (bytes === 7) return UNLIMITED
   return kind === CellKind.tokenBucket ? 128 * 256 ** (bytes - 1) - 1 : 256 ** bytes - 1
+}
+
+const NO_CELL: Cell = { w: new Float64Array(0), at: 0, length: 0, id: 0 }
+
+/** One that was never used. */
+export function newCell(kind: CellKind, id: number): Cell {
+  const length = CELL_WORDS[kind]
+  const w = new Float64Array(length)
+  clearCell(w, 0, length, kind)
+  return { w, at: 0, length, id }
 }
 
 export const kindOf = (head: number): CellKind => (head % 16) as CellKind

@@ -1,7 +1,7 @@
-import { type Cell, CELL_WORDS, CellKind } from '../../decide/charge.ts'
+import { type Cell, CellKind, clearCell } from '../../decide/charge.ts'
 import { addHold, type Holds } from '../../decide/holds.ts'
 import { unknownKind } from '../../decide/kernel.ts'
-import { bytesOf, type KeyShape, kindOf, widthBytes } from './layout.ts'
+import { bytesOf, type KeyShape, kindOf, newCell, widthBytes } from './layout.ts'
 import { KEY_FORMAT } from './names.ts'
 
 /** Reads what `lua/lib/record.lua` packs. Nothing is written on this side. */
@@ -21,36 +21,40 @@ export interface Kept {
   cell(number: number, kind: CellKind): Cell
 }
 
-/** The cells of a shape, in its order, and what is held of any. */
-export interface ShapedCells {
-  readonly plan: string
-  readonly cells: readonly Cell[]
-  readonly holds: Holds
-}
-
-/** @param raw empty where there is no record. */
-export function readShaped(raw: Buffer, shape: KeyShape): ShapedCells {
-  if (raw.length === 0) return { plan: '', cells: shape.heads.map((head, i) => newCell(kindOf(head), shape.directory.readUInt32LE(i * ENTRY_BYTES))), holds: NO_HOLDS }
-  assertFormat(raw)
-  const { directory, heads } = shape
-  const directoryAt = NAME_AT + raw[NAME_AT - 1]!
-  if (!raw.subarray(directoryAt, directoryAt + directory.length).equals(directory)) {
-    const kept = readRecord(raw)
-    return { plan: kept.plan, cells: heads.map((head, i) => kept.cell(directory.readUInt32LE(i * ENTRY_BYTES), kindOf(head))), holds: kept.holds }
+/**
+ * Reads the record of `length` bytes from `start` into the cells of its shape, and gives what is held of any.
+ * @param length 0 where there is no record.
+ */
+export function readShaped(raw: Buffer, start: number, length: number, { directory, heads, cells }: KeyShape): Holds {
+  if (length === 0) {
+    for (let i = 0; i < cells.length; i++) clearCell(cells[i]!.w, 0, cells[i]!.length, kindOf(heads[i]!))
+    return NO_HOLDS
   }
-  let at = directoryAt + raw[4]! * ENTRY_BYTES
-  const cells: Cell[] = []
+  assertFormat(raw[start]!)
+  const directoryAt = start + NAME_AT + raw[start + NAME_AT - 1]!
+  if (!hasAt(raw, directoryAt, directory)) {
+    const kept = readRecord(raw.subarray(start, start + length))
+    cells.forEach((cell, i) => cell.w.set(kept.cell(cell.id, kindOf(heads[i]!)).w))
+    return kept.holds
+  }
+  let at = directoryAt + raw[start + 4]! * ENTRY_BYTES
   for (let i = 0; i < heads.length; i++) {
     const head = heads[i]!
-    cells.push(readCell(raw, at, head, directory.readUInt32LE(i * ENTRY_BYTES)))
+    readCell(raw, at, head, cells[i]!)
     at += bytesOf(head)
   }
-  return { plan: raw.toString('utf8', NAME_AT, directoryAt), cells, holds: readHolds(raw) }
+  return readHolds(raw, start, start + length)
+}
+
+/** For so few bytes a loop takes less than a call of the buffer's. */
+function hasAt(raw: Buffer, at: number, bytes: Buffer): boolean {
+  for (let i = 0; i < bytes.length; i++) if (raw[at + i] !== bytes[i]) return false
+  return true
 }
 
 export function readRecord(raw: Buffer): Kept {
   if (raw.length === 0) return { plan: '', holds: NO_HOLDS, cell: (number, kind) => newCell(kind, number) }
-  assertFormat(raw)
+  assertFormat(raw[0]!)
   const directoryAt = NAME_AT + raw[NAME_AT - 1]!
   const count = raw[4]!
   const cells = new Map<number, Cell>()
@@ -59,27 +63,19 @@ export function readRecord(raw: Buffer): Kept {
     const entry = directoryAt + i * ENTRY_BYTES
     const number = raw.readUInt32LE(entry)
     const head = raw[entry + 4]!
-    cells.set(number * 16 + kindOf(head), readCell(raw, at, head, number))
+    cells.set(number * 16 + kindOf(head), readCell(raw, at, head, newCell(kindOf(head), number)))
     at += bytesOf(head)
   }
-  return { plan: raw.toString('utf8', NAME_AT, directoryAt), holds: readHolds(raw), cell: (number, kind) => cells.get(number * 16 + kind) ?? newCell(kind, number) }
+  return { plan: raw.toString('utf8', NAME_AT, directoryAt), holds: readHolds(raw, 0, raw.length), cell: (number, kind) => cells.get(number * 16 + kind) ?? newCell(kind, number) }
 }
 
-function assertFormat(raw: Buffer): void {
-  if (raw[0] !== FORMAT) throw new Error(`a record in Redis was written by a newer version of Tollgate (format ${raw[0]}, this one reads ${FORMAT}); upgrade this process`)
-}
-
-function newCell(kind: CellKind, id: number): Cell {
-  const length = CELL_WORDS[kind]
-  const w = new Float64Array(length)
-  if (length > 0) w[0] = -Infinity
-  return { w, at: 0, length, id }
+function assertFormat(format: number): void {
+  if (format !== FORMAT) throw new Error(`a record in Redis was written by a newer version of Tollgate (format ${format}, this one reads ${FORMAT}); upgrade this process`)
 }
 
 /** The instant of a cell never used is 0 there. */
-function readCell(raw: Buffer, at: number, head: number, id: number): Cell {
+function readCell(raw: Buffer, at: number, head: number, cell: Cell): Cell {
   const kind = kindOf(head)
-  const cell = newCell(kind, id)
   const { w } = cell
   if (cell.length === 0) return cell
   w[0] = raw.readUIntLE(at, 6) || -Infinity
@@ -117,11 +113,11 @@ function readSigned(raw: Buffer, at: number, bytes: number): number {
   return bytes <= 6 ? raw.readIntLE(at, bytes) : raw.readUInt32LE(at) + raw.readIntLE(at + 4, bytes - 4) * 2 ** 32
 }
 
-function readHolds(raw: Buffer): Holds {
-  const count = raw.readUInt16LE(5)
+function readHolds(raw: Buffer, start: number, end: number): Holds {
+  const count = raw.readUInt16LE(start + 5)
   if (count === 0) return NO_HOLDS
   const holds: Holds = []
-  for (let at = raw.length - count * HOLD_BYTES; at < raw.length; at += HOLD_BYTES) {
+  for (let at = end - count * HOLD_BYTES; at < end; at += HOLD_BYTES) {
     addHold(holds, raw.readUInt32LE(at), raw.readUIntLE(at + 4, 6), raw.readUInt32LE(at + 10), raw.readUIntLE(at + 26, 6), raw.readUIntLE(at + 14, 6), raw.readUIntLE(at + 20, 6))
   }
   return holds
