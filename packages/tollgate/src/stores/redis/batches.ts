@@ -3,6 +3,8 @@ import type { Layout } from './layout.ts'
 
 /** A batch of 64 holds Redis for about 0.3 ms, one of 256 for a whole one. */
 const MAX_BATCH = 64
+/** So many are worth two calls. */
+const WORTH_TWO = 8
 
 /** One request on its way: its part of the keys and arguments of `lua/decide.lua`. */
 export interface Asked {
@@ -19,13 +21,15 @@ interface Waiting {
 }
 
 /**
- * Requests that come in the same turn of the event loop and share a layout go to Redis in one call, each with its own
- * answer. Nothing waits for more to come: a request that is alone goes alone.
+ * Requests that come in the same turn of the event loop and share a layout go to Redis in one call or two, each with its
+ * own answer. Nothing waits for more to come: a request that is alone goes alone.
  */
 export class DecisionBatches {
   readonly #connection: RedisConnection
   readonly #waiting = new Map<string, { layout: Layout; requests: Waiting[] }>()
   #isScheduled = false
+  /** Calls that Redis has not answered. */
+  #underWay = 0
 
   constructor(connection: RedisConnection) {
     this.#connection = connection
@@ -52,13 +56,18 @@ export class DecisionBatches {
     const groups = [...this.#waiting.values()]
     this.#waiting.clear()
     for (const { layout, requests } of groups) {
-      for (let from = 0; from < requests.length; from += MAX_BATCH) void this.#answer(layout, requests.slice(from, from + MAX_BATCH))
+      // Where Redis has nothing to do, whoever waits for one call asks again in one, and so the two would take turns. In two
+      // halves, Redis decides one while this process hears of the other.
+      const isHalved = this.#underWay === 0 && requests.length >= WORTH_TWO
+      const size = Math.min(MAX_BATCH, isHalved ? Math.ceil(requests.length / 2) : requests.length)
+      for (let from = 0; from < requests.length; from += size) void this.#answer(layout, requests.slice(from, from + size))
     }
   }
 
   async #answer(layout: Layout, requests: readonly Waiting[]): Promise<void> {
+    this.#underWay++
     try {
-      const replies = await this.#send(layout, requests)
+      const replies = await this.#send(layout, requests).finally(() => this.#underWay--)
       requests.forEach(({ resolve }, i) => resolve(replies[i]!))
     } catch (error) {
       for (const { reject } of requests) reject(error)

@@ -136,6 +136,22 @@ describe('a script', () => {
     expect(outcomes.filter(({ admitted }) => admitted).length).toBe(82 + 83)
   })
 
+  it('decides in two halves what comes together while Redis has nothing to do', async () => {
+    const { client, scripts } = watched()
+    const { driver } = opened({ client })
+    const ask = (count: number) => Promise.all(Array.from({ length: count }, (_, i) => driver.consume(`user:${i}`, quota())))
+    await ask(1)
+    const before = scripts().length
+    const first = ask(9)
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    expect(scripts().length - before).toBe(2)
+    const [, ...outcomes] = (await Promise.all([first, ask(9)])).flat()
+    expect(scripts().length - before).toBe(3)
+    expect(outcomes.every(({ admitted }) => admitted)).toBe(true)
+    await ask(7)
+    expect(scripts().length - before).toBe(4)
+  })
+
   it('is the same for all subjects of a plan, whatever they ask and whatever limits are their own', async () => {
     const { client, texts } = watched()
     const { store } = opened({ client })
