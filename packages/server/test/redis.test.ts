@@ -47,8 +47,10 @@ describe('a server with REDIS_URL', () => {
     expect(await jsonOf(ask('GET', '/readyz'))).toMatchObject({ status: 'ready', problems: [{ check: 'persistence', level: 'warning' }] })
     await redis.kill()
     for (let i = 0; i < 10; i++) expect(await consume()).toMatchObject({ allowed: true, degraded: true })
+    // Redis is asked once a second at most.
+    await eventually(async () => (await jsonOf(ask('GET', '/readyz'))).status === 'degraded')
     const readiness = await ask('GET', '/readyz')
-    expect([readiness.status, await readiness.json()]).toMatchObject([200, { status: 'degraded', problems: [{ check: 'reachable' }] }])
+    expect([readiness.status, await readiness.json()]).toMatchObject([200, { problems: [{ check: 'reachable' }] }])
     expect(lines.some(({ event }) => event === 'degraded')).toBe(true)
     await redis.start()
     await eventually(async () => (await jsonOf(ask('POST', '/v1/check', { body: message('outage') }))).degraded === false, 20_000)
@@ -75,7 +77,7 @@ describe('a server with REDIS_URL', () => {
   it('does not start with a URL that it cannot read, and never shows the password', async () => {
     const error = await startServer({ redisUrl: 'redis://u:pa55word@host:nowhere' }).catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(StartupError)
-    expect(String(error)).toMatch(/REDIS_URL: 'host:nowhere' is no host with a port; write redis:\/\//)
+    expect(String(error)).toMatch(/REDIS_URL: one of its hosts is no host with a port; write redis:\/\//)
     expect(String(error)).not.toContain('pa55word')
   })
 

@@ -19,7 +19,7 @@ export async function withRedis(storage: Storage, url: string, { prefix, hasData
   const own = prefix === undefined ? {} : { prefix }
   const redis = await open(url, own, log)
   const { databaseNow } = storage
-  const problems = () => preflight(redis.client, databaseNow ? { databaseNow } : {})
+  const problems = forAWhile(() => preflight(redis.client, databaseNow ? { databaseNow } : {}))
   if (!hasDatabase) log({ level: 'warn', event: 'redis_alone', message: 'REDIS_URL is set without DATABASE_URL: all processes share rates and quotas, but each keeps credits, plans, keys and recorded usage for itself. Set DATABASE_URL too for more than one process.' })
   for (const { check, level, message } of await problems()) log({ level: level === 'error' ? 'error' : 'warn', event: 'preflight', check, message })
   return {
@@ -34,6 +34,17 @@ export async function withRedis(storage: Storage, url: string, { prefix, hasData
       await storage.close()
       await redis.close()
     },
+  }
+}
+
+/** Anybody may ask whether the server is ready: Redis is asked once a second at most. */
+const ASK_EVERY_MS = 1000
+
+function forAWhile<T>(ask: () => Promise<T>): () => Promise<T> {
+  let [askedAt, answer] = [-Infinity, undefined as Promise<T> | undefined]
+  return () => {
+    if (!answer || performance.now() - askedAt > ASK_EVERY_MS) [askedAt, answer] = [performance.now(), ask()]
+    return answer
   }
 }
 

@@ -1,7 +1,10 @@
 import { TollgateError } from '../errors/index.ts'
 import type { Clock } from './clock.ts'
 
-/** Failures in a row after which a store is left alone: one answer in between shows that it is there. */
+/**
+ * Failures in a row after which a store is left alone: one answer in between shows that it is there. What was under way when
+ * the first failed may fail before anybody else is answered, so it does not count: of a cluster only one node may be away.
+ */
 const MAX_FAILURES = 5
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 2000
@@ -26,6 +29,7 @@ export class Breaker {
   /** A call that began before the breaker last closed says nothing of the store since then. */
   #era = 0
   #failures = 0
+  #allowed = MAX_FAILURES
   #lastError: unknown
   #openedAt = 0
   #probes = 0
@@ -53,10 +57,12 @@ export class Breaker {
     this.#failures = 0
   }
 
-  failed(error: unknown, era: number): void {
+  /** @param underWay calls beside this one */
+  failed(error: unknown, era: number, underWay = 0): void {
     if (this.#isOpen || this.#isStopped || era !== this.#era) return
     this.#lastError = error
-    if (++this.#failures < MAX_FAILURES) return
+    if (this.#failures === 0) this.#allowed = MAX_FAILURES + underWay
+    if (++this.#failures < this.#allowed) return
     this.#isOpen = true
     this.#openedAt = this.#clock.now()
     this.#probes = 0
@@ -68,7 +74,7 @@ export class Breaker {
     const untilMs = this.#probeAt - this.#clock.now()
     // While a probe is under way, or after a step of the clock, nobody knows.
     const retryAfterMs = untilMs > 0 && untilMs <= 2 * LONGEST_WAIT_MS ? untilMs : FIRST_WAIT_MS
-    return new TollgateError('STORE_UNAVAILABLE', `the counter store is unavailable: ${MAX_FAILURES} calls in a row failed, so none is made until it answers a probe; nothing was written, try again in ${retryAfterMs} ms`, { retryAfterMs, cause: this.#lastError })
+    return new TollgateError('STORE_UNAVAILABLE', `the counter store is unavailable: ${this.#failures} calls in a row failed, so none is made until it answers a probe; nothing was written, try again in ${retryAfterMs} ms`, { retryAfterMs, cause: this.#lastError })
   }
 
   /** Probes now, whenever the next one was to be. */

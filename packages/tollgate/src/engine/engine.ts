@@ -490,7 +490,8 @@ export class Engine {
   }
 
   async #probe(): Promise<void> {
-    await this.#guard.within(Promise.resolve(this.config.store.lastPlan(this.keyOf(PROBED))))
+    const { store } = this.config
+    await this.#guard.within(Promise.resolve(store.probe ? store.probe() : store.lastPlan(this.keyOf(PROBED))))
   }
 
   #recovered(awayMs: number): void {

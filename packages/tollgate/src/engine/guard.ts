@@ -46,8 +46,12 @@ export class StoreGuard {
       return answer
     } catch (error) {
       const failure = TollgateError.isInstance(error) ? error : unavailable('it failed', { cause: error })
+      if ((error as StoreFault | undefined)?.isStoreThere === true) {
+        this.breaker?.answered()
+        throw failure
+      }
       // Somebody who keeps a row locked is no sign that the database is away.
-      if (isUnavailable(failure) && failure.details?.['isLocked'] !== true) this.breaker?.failed(failure, era)
+      if (isUnavailable(failure) && failure.details?.['isLocked'] !== true) this.breaker?.failed(failure, era, this.#inFlight - 1)
       throw failure
     } finally {
       cancel()
@@ -73,6 +77,11 @@ export class StoreGuard {
     this.#onIdle.forEach((resolve) => resolve())
     this.#onIdle = []
   }
+}
+
+/** What a store throws that did answer: something is wrong with what was asked for, and with nobody else's. */
+export interface StoreFault extends Error {
+  isStoreThere?: boolean
 }
 
 export function aborted(): TollgateError {

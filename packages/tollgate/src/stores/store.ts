@@ -142,6 +142,8 @@ export interface CounterStore {
   reservationId?(subject: string, id: string): string
   /** A hint: the anchor of the subject's own periods, as far as this process knows. `decide` verifies it. */
   knownAnchor(subject: string): number | undefined
+  /** Resolves when the store can be written to: asked while it is left alone, after it failed. Default: it is read. */
+  probe?(): Promise<unknown>
   /** How many processes use the store, as far as this one knows; at least 1. While the store is away each has its share of a limit. */
   processes?(): number
   close(): MaybePromise<void>

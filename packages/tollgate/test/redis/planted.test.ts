@@ -6,6 +6,7 @@ import { differential } from '../../src/testing/differential/index.ts'
 import { redisUrl, uniquePrefix } from '../../src/testing/redis-servers.ts'
 import { CellKind } from '../../src/decide/charge.ts'
 import { chargeOf } from '../../src/testing/charges.ts'
+import { clientThat } from '../../src/testing/redis-clients.ts'
 import type { IoredisClient } from '../../src/stores/redis/client.ts'
 import { RedisStore } from '../../src/stores/redis/index.ts'
 
@@ -65,23 +66,16 @@ afterAll(() => redis.quit())
 function mistaken([find, replace]: readonly [string, string]): { client: IoredisClient; isPlanted(): boolean } {
   const [wanted, planted] = [compact(find), compact(replace)]
   let isPlanted = false
-  const texts = new Map<string, string>()
   return {
     isPlanted: () => isPlanted,
-    client: {
-      async callBuffer(command, ...args) {
-        if (command === 'EVALSHA') {
-          const sha = texts.get(String(args[0]))
-          if (sha === undefined) throw new Error('NOSCRIPT')
-          return redis.callBuffer('EVALSHA', sha, ...args.slice(1))
-        }
-        if (command !== 'EVAL') return redis.callBuffer(command, ...args)
-        const text = String(args[0])
-        const changed = text.includes(wanted) ? text.replaceAll(wanted, planted) : text
-        isPlanted ||= changed !== text
-        return redis.callBuffer('EVAL', changed, ...args.slice(1))
-      },
-    },
+    client: clientThat(async (command, ...args) => {
+      if (command === 'EVALSHA') throw new Error('NOSCRIPT')
+      if (command !== 'EVAL') return redis.callBuffer(command, ...args)
+      const text = args[0]!
+      const changed = text.includes(wanted) ? text.replaceAll(wanted, planted) : text
+      isPlanted ||= changed !== text
+      return redis.callBuffer('EVAL', changed, ...args.slice(1))
+    }),
   }
 }
 

@@ -17,7 +17,10 @@ export interface RateLimiterOptions {
   prefix?: string
   /** How long Redis may take: an integer 1 … 60,000 ms, default 50. After that this process counts by itself. */
   timeoutMs?: number
-  /** The share of each limit that this process admits by itself while Redis is away, above 0 and up to 1. Default 1. */
+  /**
+   * The share of each limit that this process admits by itself while Redis is away, above 0 and up to 1. Default 1, as the
+   * smallest limit, 3 a second, has no share for a fourth process; give 1 / n for n processes to keep them within it together.
+   */
   localShare?: number
   /** Told each time this process counts by itself, with what happened to Redis. */
   onDegraded?: (error: unknown) => void
@@ -64,7 +67,7 @@ export class RateLimiter {
    * @throws INVALID_DEFINITION, TypeError
    */
   constructor(redis: RedisClient, options: RateLimiterOptions = {}) {
-    const { prefix, clock, timeoutMs, localShare, onDegraded } = options
+    const { prefix, clock, timeoutMs, localShare = 1, onDegraded } = options
     const store = options.store ?? new RedisStore(redis, { ...(prefix !== undefined && { prefix }), ...(clock && { clock }) })
     this.#operations = [ANY, ...Object.keys(operations), ...(options.operations ?? [])]
     this.#tollgate = createTollgate({
@@ -74,7 +77,7 @@ export class RateLimiter {
       store,
       ...(clock && { clock }),
       ...(timeoutMs !== undefined && { storeTimeoutMs: timeoutMs }),
-      ...(localShare !== undefined && { localShare }),
+      localShare,
     }) as unknown as Tollgate
     if (onDegraded) this.#tollgate.on('degraded', ({ error }) => onDegraded(error))
   }

@@ -1,11 +1,13 @@
+import { show } from '../../errors/index.ts'
 import type { Script } from './script.ts'
 
 /** What is used of an ioredis client or cluster (5 and later). */
 export interface IoredisClient {
   readonly isCluster?: boolean
+  readonly options?: { readonly keyPrefix?: unknown; readonly redisOptions?: { readonly keyPrefix?: unknown } | undefined }
   /** Of a cluster. */
   nodes?(role: 'master'): IoredisClient[]
-  callBuffer(command: string, ...args: (string | number)[]): Promise<unknown>
+  callBuffer(command: string, ...args: string[]): Promise<unknown>
 }
 
 /** What is used of a node-redis client (4 and later). */
@@ -55,12 +57,25 @@ export function connectionOf(client: RedisClient): RedisConnection {
 type Send = RedisConnection['command']
 
 function senderOf(client: RedisClient): Send {
-  if (isIoredis(client)) return (args) => client.callBuffer(...(args as [string, ...string[]]))
+  if (isIoredis(client)) return senderOfIoredis(client)
+  if (typeof (client as { getSentinelNode?: unknown } | null)?.getSentinelNode === 'function') throw new TypeError('client: a Sentinel client of node-redis is not supported; use ioredis, or openRedis with redis+sentinel://')
   if (typeof (client as NodeRedisClient | null)?.sendCommand !== 'function') {
     throw new TypeError('client: it is no client of Redis; give one of ioredis or node-redis (the package redis), or a cluster of one of them')
   }
   if (isNodeCluster(client)) return (args, key) => client.sendCommand(key, false, args as string[], IN_BYTES)
   return (args) => client.sendCommand(args as string[], IN_BYTES)
+}
+
+function senderOfIoredis(client: IoredisClient): Send {
+  const prefix = client.options?.keyPrefix ?? client.options?.redisOptions?.keyPrefix
+  // It would be put before the names that scripts are given, and not before those that they make.
+  if (prefix) throw new TypeError(`client: its keyPrefix ${show(String(prefix))} is not for scripts; leave it out, and give the store a prefix`)
+  const methods = client as unknown as Record<string, ((...args: string[]) => Promise<unknown>) | undefined>
+  return async ([command, ...args]) => {
+    const name = `${command!.toLowerCase()}Buffer`
+    // By name: ioredis loses the name of a command that is called by `callBuffer` when it pipelines by itself.
+    return methods[name] ? methods[name](...args) : client.callBuffer(command!, ...args)
+  }
 }
 
 /** How node-redis 5 and later, and 4, are told to leave replies as bytes; `$` is RESP's type of them. */

@@ -58,6 +58,8 @@ export const FOR_EVER_MS = 400 * 86_400_000
 const KEEP_PLAN_MS = 600_000
 /** A pattern of Lua has 32 at most. */
 const MAX_CAPTURES = 31
+/** Each is a local variable, of which a function of Lua has 200, and fewer in one expression. */
+const MAX_SIMPLE_WORDS = 60
 const WIDTH_BYTES = [1, 2, 4, 7] as const
 const CLASS_MS = [86_400_000, 3_024_000_000, 69_120_000_000] as const
 
@@ -95,7 +97,7 @@ export function layoutOf(plan: string, charges: readonly Charge[], variant: Vari
     const at = 1 + shape.cells.slice(0, Math.max(cell, 0)).reduce((sum, { words }) => sum + words, 0)
     const amount = hasOwnAmount ? -++numbers : c.amount
     const max = variant.hasOwnMaxes ? -++numbers : Math.min(c.max, UNLIMITED)
-    const shared = c.kind === CellKind.quota && c.calendar > 0 ? starts.get(c.calendar) : undefined
+    const shared = c.kind === CellKind.quota && c.calendar > 0 && rareAt === undefined ? starts.get(c.calendar) : undefined
     const own = shared ?? (c.kind === CellKind.quota || c.kind === CellKind.anchor || c.kind === CellKind.capacity ? ++numbers : 0)
     if (c.kind === CellKind.quota && c.calendar > 0) starts.set(c.calendar, own)
     const bringsOwn = own > 0 && shared === undefined
@@ -132,7 +134,7 @@ function scriptOf(facts: Facts): string {
   const own = keys[0] as Exclude<Facts['keys'][number], false>
   const head = Buffer.concat([Buffer.of(Buffer.byteLength(plan)), Buffer.from(plan), own.directory])
   const shapes = keys.map((key) => (key ? `{${luaString(key.directory)},${key.cells},'${key.format}',${key.words},${key.retainMs}}` : 'false'))
-  const places = isSimple(fields, keys.length, numbers) ? simpleParts(fields, numbers, own) : NOT_SIMPLE
+  const places = isSimple(facts, own.words) ? simpleParts(fields, numbers, own) : NOT_SIMPLE
   return withParts(
     `local RETAIN,LAST,KEYS_EACH=${retainMs},#ARGV,${keys.length}
 local IS_SIMPLE,HEAD,HEAD_END,CELLS,LENGTH=${places !== NOT_SIMPLE},${luaString(head)},${7 + head.length},${own.cells},${7 + head.length + own.bytes}
@@ -177,8 +179,10 @@ function simpleCharge([kind, amount, max, windowMs, refill, , at, , , , own]: nu
 }
 
 /** Whether most requests need no more than the simple part of the script. */
-function isSimple(fields: readonly number[][], keys: number, numbers: number): boolean {
-  return keys === 1 && fields.length > 0 && numbers <= MAX_CAPTURES && fields.every(([kind]) => String(kind) in SIMPLE)
+function isSimple({ fields, keys, numbers }: Facts, words: number): boolean {
+  const isSmall = fields.length > 0 && numbers <= MAX_CAPTURES && words <= MAX_SIMPLE_WORDS
+  // A larger bucket of a subject's own needs a longer expiry, which only the general part works out.
+  return keys.length === 1 && isSmall && fields.every(([kind, , max]) => String(kind) in SIMPLE && !(kind === CellKind.tokenBucket && max! < 0))
 }
 
 /** The same data, out of the last argument. */

@@ -10,6 +10,8 @@ interface Known {
   windowMs: number
   refill: number
   calendar: number
+  weight: number
+  meter: string
   retainMs: number
   isPartitioned: boolean
 }
@@ -69,12 +71,12 @@ function isSame({ known, variant }: Entry, charges: readonly Charge[], wanted: V
     const c = charges[i]!
     if (k.slot !== c.slot || k.kind !== c.kind || k.windowMs !== c.windowMs || k.isPartitioned !== isPartitioned(c)) return false
     if (k.kind !== CellKind.stated && !variant.hasOwnMaxes && (k.max !== c.max || k.retainMs !== c.retainMs)) return false
-    if (k.refill !== c.refill || k.calendar !== c.calendar) return false
+    if (k.refill !== c.refill || k.calendar !== c.calendar || k.weight !== c.weight || k.meter !== c.meter) return false
   }
   return true
 }
 
-const knownOf = (c: Charge): Known => ({ slot: c.slot, kind: c.kind, max: c.max, windowMs: c.windowMs, refill: c.refill, calendar: c.calendar, retainMs: c.retainMs, isPartitioned: isPartitioned(c) })
+const knownOf = (c: Charge): Known => ({ slot: c.slot, kind: c.kind, max: c.max, windowMs: c.windowMs, refill: c.refill, calendar: c.calendar, weight: c.weight, meter: c.meter, retainMs: c.retainMs, isPartitioned: isPartitioned(c) })
 
 /** Of a limit that is charged twice at once, two cells may be one or not: that depends on the request. */
 function hasRepeated(charges: readonly Charge[]): boolean {

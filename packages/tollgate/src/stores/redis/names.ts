@@ -57,8 +57,14 @@ export class SubjectNames {
     this.#name = name
   }
 
+  /** Of its partitions. */
   get index(): string {
     return `${this.sentinel}i${this.#name}`
+  }
+
+  /** Of its reservations. */
+  get reservations(): string {
+    return `${this.sentinel}j${this.#name}`
   }
 
   /** What the keys of the subject's partitions begin with. Its length is told, so that no subject can imitate another's. */

@@ -35,6 +35,8 @@ export function parseRedisUrl(text: string): RedisPlace {
   // Every host may be written as a URL of its own, as others print a cluster's nodes.
   const match = /^(redis|rediss|redis\+sentinel|rediss\+sentinel):\/\/(?:([^@/]*)@)?([^@/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(text.trim().replaceAll(/,\s*rediss?:\/\//g, ','))
   if (!match) throw refused('it is not a URL of Redis')
+  // Nothing of it is quoted: what looks like a host may be a password.
+  if (match.slice(3).some((part) => part?.includes('@'))) throw refused('a / or @ in user or password is written %2F or %40')
   const [, scheme, user = '', hosts, path = '', query = ''] = match
   const options = new URLSearchParams(query)
   const isSentinel = scheme!.endsWith('+sentinel')
@@ -46,7 +48,7 @@ export function parseRedisUrl(text: string): RedisPlace {
   }
   const isCluster = nodes.length > 1 || options.get('cluster') === '1'
   if (!isCluster) return { kind: 'server', server: { ...nodes[0]!, ...login, ...dbOf(path) } }
-  if (dbOf(path).db) throw refused(`a cluster has no database ${path}`)
+  if (dbOf(path).db) throw refused('a cluster has no databases but 0')
   return { kind: 'cluster', nodes, login }
 }
 
@@ -60,13 +62,13 @@ function loginOf(user: string): Login {
 function nodeOf(text: string, defaultPort: number): { host: string; port: number } {
   const match = /^(\[[0-9a-f:.]+\]|[^:\s[\]]+)(?::(\d{1,5}))?$/i.exec(text.trim())
   const port = Number(match?.[2] ?? defaultPort)
-  if (!match || port < 1 || port > 65_535) throw refused(`'${text.trim()}' is no host with a port`)
+  if (!match || port < 1 || port > 65_535) throw refused('one of its hosts is no host with a port')
   return { host: match[1]!.replace(/^\[|\]$/g, ''), port }
 }
 
 function dbOf(text: string): { db?: number } {
   if (text === '') return {}
-  if (!/^\d{1,4}$/.test(text)) throw refused(`'${text}' is no number of a database`)
+  if (!/^\d{1,4}$/.test(text)) throw refused('what follows the host is no number of a database')
   return { db: Number(text) }
 }
 

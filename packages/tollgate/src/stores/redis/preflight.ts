@@ -1,4 +1,4 @@
-import { connectionOf, type RedisClient } from './client.ts'
+import { connectionOf, type RedisClient, type RedisConnection } from './client.ts'
 
 export interface Problem {
   readonly check: 'reachable' | 'version' | 'eviction' | 'persistence' | 'slots' | 'clock'
@@ -9,6 +9,8 @@ export interface Problem {
 }
 
 export interface PreflightOptions {
+  /** How long Redis may take to answer: 1 … 60,000 ms. Default 2000. */
+  timeoutMs?: number
   /** What the database's clock says, epoch ms: periods of credits go by that one, limits by Redis's. */
   databaseNow?: () => Promise<number>
 }
@@ -21,16 +23,25 @@ const MAX_SKEW_MS = 1000
  * What an operator should know of a Redis before limits are kept in it: every key has an expiry, so that any policy but
  * `noeviction` may evict limits that are in force. Changes nothing.
  */
-export async function preflight(client: RedisClient, { databaseNow }: PreflightOptions = {}): Promise<Problem[]> {
+export async function preflight(client: RedisClient, { databaseNow, timeoutMs = 2000 }: PreflightOptions = {}): Promise<Problem[]> {
   const connection = connectionOf(client)
-  let infos: Info[]
-  let skewMs: number | undefined
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Problem[]>((resolve) => (timer = setTimeout(resolve, timeoutMs, AWAY)))
   try {
-    infos = (await connection.everywhere(['INFO'])).map((reply) => infoOf(String(reply)))
-    skewMs = databaseNow && (await skewOf(() => connection.command(['TIME']), databaseNow))
-  } catch (error) {
-    return [{ check: 'reachable', level: 'error', message: `Redis does not answer (${(error as Error).message}); start it, or correct REDIS_URL` }]
+    return await Promise.race([problemsOn(connection, databaseNow), late])
+  } catch {
+    return AWAY
+  } finally {
+    clearTimeout(timer)
   }
+}
+
+/** Not in the client's words, which may name addresses: operators find them in the log, and whoever asks is told this. */
+const AWAY: Problem[] = [{ check: 'reachable', level: 'error', message: 'Redis does not answer; start it, or correct REDIS_URL' }]
+
+async function problemsOn(connection: RedisConnection, databaseNow: PreflightOptions['databaseNow']): Promise<Problem[]> {
+  const infos = (await connection.everywhere(['INFO'])).map((reply) => infoOf(String(reply)))
+  const skewMs = databaseNow && (await skewOf(() => connection.command(['TIME']), databaseNow))
   const problems = infos.flatMap((info) => problemsOf(info))
   if (connection.isCluster || infos.some((info) => info['cluster_enabled'] === '1')) problems.push(...(await slotProblems(() => connection.command(['CLUSTER', 'INFO']), connection.isCluster)))
   if (skewMs !== undefined && Math.abs(skewMs) > MAX_SKEW_MS) problems.push({ check: 'clock', level: 'warning', message: `Redis's clock is ${Math.round(Math.abs(skewMs))} ms ${skewMs > 0 ? 'ahead of' : 'behind'} the database's; synchronise both, or days of limits and of credits end apart` })
@@ -54,14 +65,7 @@ function problemsOf(info: Info): Problem[] {
   if (policy === undefined) problems.push({ check: 'eviction', level: 'warning', message: 'Redis does not tell its maxmemory-policy; make sure that it is noeviction' })
   else if (policy !== 'noeviction') problems.push({ check: 'eviction', level: 'error', message: `Redis's maxmemory-policy is ${policy}, which may evict limits that are in force; set it to noeviction, and give maxmemory room` })
   if (info['aof_enabled'] !== '1') {
-    const hasSnapshots = info['rdb_last_save_time'] !== undefined && info['rdb_changes_since_last_save'] !== undefined && Number(info['rdb_saves'] ?? info['total_rdb_saves'] ?? 0) > 0
-    problems.push({
-      check: 'persistence',
-      level: 'warning',
-      message: hasSnapshots
-        ? 'Redis keeps snapshots only: after a crash, limits are those of the last one; set appendonly yes'
-        : 'Redis keeps nothing on disk: a restart forgets rates, pauses and open reservations (quotas come back from the record); set appendonly yes',
-    })
+    problems.push({ check: 'persistence', level: 'warning', message: 'Redis has no append-only file: a crash takes it back to its last snapshot, or to nothing (then quotas come back from the record, rates and open reservations do not); set appendonly yes' })
   }
   return problems
 }

@@ -15,6 +15,9 @@ export class Presence {
   readonly #key: string
   readonly #id = randomBytes(9).toString('base64url')
   #count = 1
+  /** How long some process has used the store without a pause, when that was heard. */
+  #usedForMs = 0
+  #heardAt = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(connection: RedisConnection, key: string) {
@@ -24,6 +27,14 @@ export class Presence {
 
   get count(): number {
     return this.#count
+  }
+
+  /**
+   * Whether some process has used the store all this time. A pause, in which subjects may have been counted elsewhere, begins
+   * it anew.
+   */
+  isOlderThan(ms: number): boolean {
+    return this.#heardAt > 0 && this.#usedForMs + (performance.now() - this.#heardAt) > ms
   }
 
   /** From the first use on. The timer keeps no process alive. */
@@ -37,7 +48,10 @@ export class Presence {
   /** What fails leaves the number as it was known. */
   async say(): Promise<void> {
     try {
-      this.#count = Math.max(1, Number(await this.#connection.run(SCRIPTS.presence, [this.#key], [this.#id, String(GONE_AFTER_MS)])))
+      const [count, usedForMs] = (await this.#connection.run(SCRIPTS.presence, [this.#key, `${this.#key}since`], [this.#id, String(GONE_AFTER_MS)])) as [number, unknown]
+      this.#count = Math.max(1, count)
+      this.#usedForMs = Number(String(usedForMs))
+      this.#heardAt = performance.now()
     } catch {
       // The store is away; decisions say so.
     }

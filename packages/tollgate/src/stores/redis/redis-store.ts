@@ -30,6 +30,9 @@ export interface RedisStoreOptions {
 /** Anchors that a process remembers: about 10 MB. */
 const MAX_ANCHORS = 100_000
 const MAX_PARTITIONS_LISTED = 2000
+/** Keys, so that nobody waits longer than a millisecond or two. */
+const PROBE_MS = '60000'
+const ERASED_AT_ONCE = '500'
 
 /**
  * Counters in Redis, shared by all who use it: one server, or a cluster. Each decision, settlement or reading is one script
@@ -45,6 +48,7 @@ export class RedisStore implements CounterStore {
   readonly #batches: DecisionBatches
   readonly #anchors = new SeenAnchors(MAX_ANCHORS)
   readonly #presence: Presence
+  #probes = 0
   readonly #onClose: () => Promise<unknown>
 
   /** @throws INVALID_DEFINITION, or TypeError for what is no client of Redis */
@@ -55,7 +59,7 @@ export class RedisStore implements CounterStore {
     this.#clock = clock
     this.#layouts = new Layouts(maxScripts)
     this.#batches = new DecisionBatches(this.#connection)
-    this.#presence = new Presence(this.#connection, this.#names.common('processes'))
+    this.#presence = new Presence(this.#connection, this.#names.common('{processes}'))
     this.#onClose = onClose
   }
 
@@ -68,9 +72,10 @@ export class RedisStore implements CounterStore {
     const hint = anchor && this.#anchors.get(subject)
     const hintedAnchor = anchor && anchor.startAt === hint ? hint : undefined
     const layout = this.#layouts.find(command)
-    const kept = { ...command, charges }
+    // Until it is known that this Redis was in use all the time, nobody is taken to be new.
+    const kept = { ...command, charges, ...(command.recordedMs !== undefined && !this.#presence.isOlderThan(command.recordedMs) && { recordedMs: Infinity }) }
     const reply = await this.#batches.ask(layout, decisionRequest(kept, layout, this.#names.of(subject), hintedAnchor !== undefined, this.#clock?.now()))
-    const outcome = outcomeOf(reply, layout, kept, hintedAnchor)
+    const outcome = understood(() => outcomeOf(reply, layout, kept, hintedAnchor))
     if (outcome.stale?.anchorAt !== undefined) this.#correct(subject, outcome.stale.anchorAt, outcome.at)
     if (anchor && outcome.admitted && action !== 'check') this.#anchors.see(subject, anchor.startAt)
     return outcome
@@ -124,7 +129,7 @@ export class RedisStore implements CounterStore {
 
   async erase(subject: string): Promise<void> {
     const names = this.#names.of(subject)
-    await this.#connection.run(SCRIPTS.erase, [names.record, names.index], [names.parts, names.sentinel])
+    while (Number(await this.#connection.run(SCRIPTS.erase, [names.record, names.index, names.reservations], [names.parts, names.sentinel, ERASED_AT_ONCE])) > 0);
     this.#anchors.forget(subject)
   }
 
@@ -150,6 +155,12 @@ export class RedisStore implements CounterStore {
     return this.#presence.count
   }
 
+  /** Each time of another partition: on a cluster one node may be away. */
+  async probe(): Promise<void> {
+    const key = `${this.#names.of(`@probe ${this.#probes++}`).sentinel}p`
+    await this.#connection.command(['SET', key, '', 'PX', PROBE_MS], key)
+  }
+
   async close(): Promise<void> {
     this.#presence.stop()
     await this.#onClose()
@@ -169,6 +180,18 @@ export class RedisStore implements CounterStore {
 const ACTIONS = { commit: 'c', release: 'r', undo: 'u', extend: 'e' } as const
 const NO_BYTES = Buffer.alloc(0)
 /** A record that was reset still says which plan its subject has, and when its own periods start. */
+/** What Redis says when it cannot serve anybody, whatever is asked. */
+const AWAY = /\b(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|NOREPLICAS|BUSY)\b/
+
+/** An answer that says nothing good is an answer: whoever asked hears of it, and Redis is not taken to be away. */
+function understood<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw Object.assign(error as Error, { isStoreThere: !AWAY.test((error as Error).message) })
+  }
+}
+
 const RESET_KEEPS_MS = FOR_EVER_MS
 
 function look(c: Charge, raw: Buffer, at: number): Verdict {

@@ -1,6 +1,6 @@
 import { CellKind, type Charge, newCharge } from '../../decide/charge.ts'
 import type { DecideCommand, NewReservation, ReservationMemo, StoredReservation } from '../store.ts'
-import { type Layout, type Place, UNLIMITED } from './layout.ts'
+import { FOR_EVER_MS, type Layout, type Place, UNLIMITED } from './layout.ts'
 import { cellNumber, type SubjectNames } from './names.ts'
 import { readUnsigned } from './record.ts'
 
@@ -26,7 +26,8 @@ export function bodyOf({ id, memo }: NewReservation, { subject, charges }: Pick<
 export function chargesOf(keys: readonly string[], names: SubjectNames, layout: Layout, charges: readonly Charge[]): string {
   const places = layout.places.filter((place): place is Place => place !== undefined)
   const lists = charges.filter(isTracked).map((c, i) => {
-    const { key, head, retainMs } = places[i]!
+    const { key, head } = places[i]!
+    const retainMs = c.retainMs === Infinity ? FOR_EVER_MS : c.retainMs
     return [c.kind, key + 1, cellNumber(c.cell), head, Math.min(c.max, UNLIMITED), c.windowMs, c.refill, c.startAt, Math.min(c.endAt, UNLIMITED), c.weight, c.meter, retainMs]
   })
   return JSON.stringify({ k: keys, l: layout.keys.map(({ isLog }) => Number(isLog)), c: lists, p: layout.plan, r: layout.retainMs, i: names.index, b: Buffer.byteLength(names.parts) })

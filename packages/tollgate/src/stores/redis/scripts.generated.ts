@@ -196,13 +196,17 @@ holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 
 end
 return holds
 end
+local MAX_HOLDS = 65535
+local function too_many_holds()
+error('a subject has 65,535 open reservations; settle them, or give them a shorter ttlMs')
+end
 local function pack_holds(holds, now)
 if not holds then return 0, '' end
 local packed = {}
 for i = 1, #holds, HOLD_SIZE do
 if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
 end
-if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+if #packed > MAX_HOLDS then too_many_holds() end
 return #packed, table.concat(packed)
 end
 local function parse(raw)
@@ -241,8 +245,10 @@ found.head = head
 end
 return found.w
 end
+local MOST = 9007199254740992
 local function pack_cell(found)
 if not found.w then return found.head, found.packed end
+for i = 1, #found.w do found.w[i] = math.max(-MOST, math.min(MOST, found.w[i])) end
 local head = fitting(found.head, found.w)
 if head % 16 == CONCURRENCY then return head, '' end
 return head, struct.pack(format_of(head), found.w[1], found.w[2], found.w[3] or 0)
@@ -269,11 +275,10 @@ local held, holds = pack_holds(r.holds, now)
 return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 local function lives(tick, now, retain_ms)
-local left = tick * TICK_MS - now
-return left >= retain_ms and left <= 3 * retain_ms + 4 * TICK_MS
+return tick * TICK_MS - now >= retain_ms
 end
-local function tick_after(now, retain_ms)
-return math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1
+local function tick_after(tick, now, retain_ms)
+return math.max(tick, math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1)
 end
 local function put(key, value, tick, now, is_new)
 if is_new then
@@ -283,8 +288,8 @@ redis.call('SET', key, value, 'KEEPTTL')
 end
 end
 local function save(key, r, now, retain_ms)
-local is_new = not lives(r.tick, now, retain_ms)
-if is_new then r.tick = tick_after(now, retain_ms) end
+local is_new = r.is_repaired or not lives(r.tick, now, retain_ms)
+if is_new then r.tick = tick_after(r.tick, now, retain_ms) end
 put(key, encode(r, now), r.tick, now, is_new)
 return is_new
 end
@@ -356,6 +361,9 @@ if i == 1 then left = left - amount end
 if left > 0 then redis.call('ZADD', key, later[i + 1], member_of(total_of(later[i]) - amount, left)) end
 end
 end
+local function reservations_of(record_key)
+return (string.gsub(record_key, '}s', '}j', 1))
+end
 local function remember(index, member, now, keep_ms)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', string.format('(%.0f', now))
 redis.call('ZADD', index, string.format('%.0f', now + keep_ms), member)
@@ -376,8 +384,9 @@ return struct.pack('<BBI6I6I6I6B', v.status, v.flags, v.charged_at, v.expires_at
 end
 local function put_reservation(key, v, now)
 local until_at = forget_at(v)
-local keep_ms = until_at == math.huge and FOR_EVER_MS or until_at - now
-redis.call('SET', key, packed_reservation(v), 'PX', string.format('%.0f', math.max(1, keep_ms)))
+local keep_ms = until_at == math.huge and FOR_EVER_MS or math.max(1, until_at - now)
+redis.call('SET', key, packed_reservation(v), 'PX', string.format('%.0f', keep_ms))
+return keep_ms
 end
 local function parse_reservation(raw)
 local v, count, pos = { kept = {} }, 0, 0
@@ -404,7 +413,7 @@ end
 local format, tick, count, held_count, plan_length = struct.unpack('<BI3BHB', raw)
 local place = 9 + plan_length
 local directory = shape[1]
-if format == FORMAT and string.sub(raw, place, place + #directory - 1) == directory then
+if format == FORMAT and count >= shape[2] and string.sub(raw, place, place + #directory - 1) == directory then
 local words_at = place + 5 * count
 local w = { struct.unpack(shape[3], raw, words_at) }
 local tail = w[shape[4] + 1]
@@ -421,7 +430,7 @@ end
 return { key = key, raw = raw, w = w, plan = all.plan, tick = tick, holds = all.holds, all = all }
 end
 local function store(r, shape, now, plan, retain_ms)
-local is_new = not lives(r.tick, now, retain_ms)
+local is_new = r.is_repaired or not lives(r.tick, now, retain_ms)
 if r.words_at and not r.is_wide and not is_new and plan == r.plan then
 local words = struct.pack(shape[3], unpack(r.w))
 if r.holds_changed then
@@ -432,7 +441,7 @@ put(r.key, string.sub(r.raw, 1, r.words_at - 1) .. words .. string.sub(r.raw, r.
 end
 return false
 end
-if is_new then r.tick = tick_after(now, retain_ms) end
+if is_new then r.tick = tick_after(r.tick, now, retain_ms) end
 if r.raw == '' and not r.is_wide then
 local held_count, packed = pack_holds(r.holds, now)
 put(r.key, struct.pack('<BI3BHB', FORMAT, r.tick, shape[2], held_count, #plan) .. plan .. shape[1] .. struct.pack(shape[3], unpack(r.w)) .. packed, r.tick, now, true)
@@ -476,10 +485,6 @@ local index = string.byte(what, 5) == 105 and KEYS[keys_at + #R]
 local place = keys_at + #R + (index and 1 or 0)
 local reservation_key = action == RESERVE and KEYS[place]
 local receipt_key = string.byte(what, 6) == 107 and KEYS[place + (reservation_key and 1 or 0)]
-if receipt_key then
-local receipt = redis.call('GET', receipt_key)
-if receipt then return receipt end
-end
 local records = {}
 for i = 1, #R do
 if R[i] then records[i] = load(KEYS[keys_at + i - 1], R[i]) else records[i] = { key = KEYS[keys_at + i - 1] } end
@@ -513,12 +518,13 @@ if w[at] == 0 and string.byte(what, 4) == 97 or w[at] ~= 0 and w[at] ~= start_at
 end
 if is_ahead(kind, w, at, r.holds, C[i + 7], now) then
 repair(kind, start_at, end_at, w, at, r.holds, C[i + 7], now)
-r.is_changed, r.holds_changed = true, r.holds ~= nil
+r.is_changed, r.is_repaired, r.holds_changed = true, true, r.holds ~= nil
 end
 if not passes(kind, amount, max, window, C[i + 4], start_at, w, at, r.holds, C[i + 7], now) then admitted = false end
 end
 end
-if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
+local asked_before = reservation_key or receipt_key
+if asked_before and redis.call('EXISTS', asked_before) == 1 then return described(records, REPEATED, now) end
 if is_stale then return described(records, STALE, now) end
 if action == CHECK then return described(records, admitted and ADMITTED or DENIED, now) end
 if not admitted then
@@ -534,6 +540,15 @@ return described(records, DENIED, now)
 end
 local reply = described(records, ADMITTED, now)
 local own_args = args_at + #R
+for i = 1, #R do
+local holds = records[i].holds
+if holds then
+for j = 1, #holds, HOLD_SIZE do
+if holds[j + 3] <= now then records[i].is_changed, records[i].holds_changed = true, true end
+end
+if reservation_key and #holds >= MAX_HOLDS * HOLD_SIZE then too_many_holds() end
+end
+end
 local ttl, serial, kept = 0, 0, nil
 if reservation_key then ttl, serial, kept = tonumber(ARGV[own_args + 1]), tonumber(ARGV[own_args + 2]), {} end
 for i = 1, #C, FIELDS do
@@ -581,9 +596,9 @@ end
 end
 if reservation_key then
 put_reservation(reservation_key, { status = OPEN, flags = 0, charged_at = now, expires_at = now + ttl, settled_at = 0, serial = serial, kept = kept, subject = ARGV[own_args + 3], charges = ARGV[own_args + 4], amounts = '', body = ARGV[own_args + 5] }, now)
-remember(index, ARGV[own_args], now, ttl + 2 * RECEIPT_MS)
+remember(reservations_of(own.key), ARGV[own_args], now, ttl + 2 * RECEIPT_MS)
 end
-if receipt_key then redis.call('SET', receipt_key, reply, 'PX', RECEIPT_MS) end
+if receipt_key then redis.call('SET', receipt_key, '', 'PX', RECEIPT_MS) end
 return reply
 end
 end
@@ -614,7 +629,7 @@ if not raw or raw.err then break end
 local format, t1, t2, t3, count, h1, h2 = byte(raw, 1, 7)
 if format ~= 1 or h1 + h2 > 0 or sub(raw, 8, HEAD_END) ~= HEAD then break end
 local left = (t1 + 256 * t2 + 65536 * t3) * 600000 - now
-if left < RETAIN or left > 3 * RETAIN + 2400000 then break end
+if left < RETAIN then break end
 local words_at = HEAD_END + 1
 if count > CELLS then words_at = words_at + 5 * (count - CELLS) elseif #raw ~= LENGTH then break end
 if not is_parsed then
@@ -678,23 +693,31 @@ end`,
 } as const
 
 export const SCRIPTS = {
-  erase: { sha: '4af93ae45c94af555f750fe9f44b721e59db876d', text: `local deleted = redis.call('DEL', KEYS[1])
-for _, member in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-local base = string.sub(member, 1, 1) == 'p' and ARGV[1] or ARGV[2]
-deleted = deleted + redis.call('DEL', base .. member)
+  erase: { sha: '470cd770f30c98088d650d51315dec002e5cedf3', text: `local left = 0
+redis.call('DEL', KEYS[1])
+for i = 1, 2 do
+for _, member in ipairs(redis.call('ZRANGE', KEYS[i + 1], 0, ARGV[3] - 1)) do
+redis.call('DEL', ARGV[i] .. member)
+redis.call('ZREM', KEYS[i + 1], member)
 end
-return deleted + redis.call('DEL', KEYS[2])` },
-  presence: { sha: '00c691ac4cb2634badfd368046eaf5e879398552', text: `local function clock(given)
+left = left + redis.call('ZCARD', KEYS[i + 1])
+end
+return left` },
+  presence: { sha: 'dd782d1681c9f00d48694156bbb06d198b760134', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
 return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 local now = clock('')
+local gone_at = now - ARGV[2]
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', gone_at))
+if redis.call('ZCARD', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return redis.call('ZCARD', KEYS[1])` },
-  reset: { sha: '612bf63c4dca3f6ca3a175520325e249274b95a3', text: `local function clock(given)
+local since = tonumber(redis.call('GET', KEYS[2]) or now)
+redis.call('SET', KEYS[2], string.format('%.0f', since), 'PX', ARGV[2])
+return { redis.call('ZCARD', KEYS[1]), string.format('%.0f', now - since) }` },
+  reset: { sha: '4c35f8e4b0e88ed6a65295054cb214fe2c70b183', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
 return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -891,13 +914,17 @@ holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 
 end
 return holds
 end
+local MAX_HOLDS = 65535
+local function too_many_holds()
+error('a subject has 65,535 open reservations; settle them, or give them a shorter ttlMs')
+end
 local function pack_holds(holds, now)
 if not holds then return 0, '' end
 local packed = {}
 for i = 1, #holds, HOLD_SIZE do
 if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
 end
-if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+if #packed > MAX_HOLDS then too_many_holds() end
 return #packed, table.concat(packed)
 end
 local function parse(raw)
@@ -936,8 +963,10 @@ found.head = head
 end
 return found.w
 end
+local MOST = 9007199254740992
 local function pack_cell(found)
 if not found.w then return found.head, found.packed end
+for i = 1, #found.w do found.w[i] = math.max(-MOST, math.min(MOST, found.w[i])) end
 local head = fitting(found.head, found.w)
 if head % 16 == CONCURRENCY then return head, '' end
 return head, struct.pack(format_of(head), found.w[1], found.w[2], found.w[3] or 0)
@@ -964,11 +993,10 @@ local held, holds = pack_holds(r.holds, now)
 return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 local function lives(tick, now, retain_ms)
-local left = tick * TICK_MS - now
-return left >= retain_ms and left <= 3 * retain_ms + 4 * TICK_MS
+return tick * TICK_MS - now >= retain_ms
 end
-local function tick_after(now, retain_ms)
-return math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1
+local function tick_after(tick, now, retain_ms)
+return math.max(tick, math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1)
 end
 local function put(key, value, tick, now, is_new)
 if is_new then
@@ -978,8 +1006,8 @@ redis.call('SET', key, value, 'KEEPTTL')
 end
 end
 local function save(key, r, now, retain_ms)
-local is_new = not lives(r.tick, now, retain_ms)
-if is_new then r.tick = tick_after(now, retain_ms) end
+local is_new = r.is_repaired or not lives(r.tick, now, retain_ms)
+if is_new then r.tick = tick_after(r.tick, now, retain_ms) end
 put(key, encode(r, now), r.tick, now, is_new)
 return is_new
 end
@@ -988,7 +1016,6 @@ local changed = 0
 local numbers = {}
 for i = 4, #ARGV, 2 do numbers[tonumber(ARGV[i])] = true end
 local function is_named(member)
-if string.sub(member, 1, 1) ~= 'p' then return false end
 if #ARGV == 3 then return true end
 for i = 5, #ARGV, 2 do
 if string.sub(member, 1, #ARGV[i]) == ARGV[i] then return true end
@@ -1022,7 +1049,7 @@ save(KEYS[1], r, now, tonumber(ARGV[3]))
 changed = changed + 1
 end
 return changed` },
-  settle: { sha: '079a2696a6ee80a915143b7bbbe3d56e0630ee9f', text: `local function clock(given)
+  settle: { sha: '9946f5fbb20714ffd4a9f2ee1e351b16328fbd8d', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
 return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -1219,13 +1246,17 @@ holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 
 end
 return holds
 end
+local MAX_HOLDS = 65535
+local function too_many_holds()
+error('a subject has 65,535 open reservations; settle them, or give them a shorter ttlMs')
+end
 local function pack_holds(holds, now)
 if not holds then return 0, '' end
 local packed = {}
 for i = 1, #holds, HOLD_SIZE do
 if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
 end
-if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+if #packed > MAX_HOLDS then too_many_holds() end
 return #packed, table.concat(packed)
 end
 local function parse(raw)
@@ -1264,8 +1295,10 @@ found.head = head
 end
 return found.w
 end
+local MOST = 9007199254740992
 local function pack_cell(found)
 if not found.w then return found.head, found.packed end
+for i = 1, #found.w do found.w[i] = math.max(-MOST, math.min(MOST, found.w[i])) end
 local head = fitting(found.head, found.w)
 if head % 16 == CONCURRENCY then return head, '' end
 return head, struct.pack(format_of(head), found.w[1], found.w[2], found.w[3] or 0)
@@ -1292,11 +1325,10 @@ local held, holds = pack_holds(r.holds, now)
 return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 local function lives(tick, now, retain_ms)
-local left = tick * TICK_MS - now
-return left >= retain_ms and left <= 3 * retain_ms + 4 * TICK_MS
+return tick * TICK_MS - now >= retain_ms
 end
-local function tick_after(now, retain_ms)
-return math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1
+local function tick_after(tick, now, retain_ms)
+return math.max(tick, math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1)
 end
 local function put(key, value, tick, now, is_new)
 if is_new then
@@ -1306,8 +1338,8 @@ redis.call('SET', key, value, 'KEEPTTL')
 end
 end
 local function save(key, r, now, retain_ms)
-local is_new = not lives(r.tick, now, retain_ms)
-if is_new then r.tick = tick_after(now, retain_ms) end
+local is_new = r.is_repaired or not lives(r.tick, now, retain_ms)
+if is_new then r.tick = tick_after(r.tick, now, retain_ms) end
 put(key, encode(r, now), r.tick, now, is_new)
 return is_new
 end
@@ -1379,6 +1411,9 @@ if i == 1 then left = left - amount end
 if left > 0 then redis.call('ZADD', key, later[i + 1], member_of(total_of(later[i]) - amount, left)) end
 end
 end
+local function reservations_of(record_key)
+return (string.gsub(record_key, '}s', '}j', 1))
+end
 local function remember(index, member, now, keep_ms)
 redis.call('ZREMRANGEBYSCORE', index, '-inf', string.format('(%.0f', now))
 redis.call('ZADD', index, string.format('%.0f', now + keep_ms), member)
@@ -1399,8 +1434,9 @@ return struct.pack('<BBI6I6I6I6B', v.status, v.flags, v.charged_at, v.expires_at
 end
 local function put_reservation(key, v, now)
 local until_at = forget_at(v)
-local keep_ms = until_at == math.huge and FOR_EVER_MS or until_at - now
-redis.call('SET', key, packed_reservation(v), 'PX', string.format('%.0f', math.max(1, keep_ms)))
+local keep_ms = until_at == math.huge and FOR_EVER_MS or math.max(1, until_at - now)
+redis.call('SET', key, packed_reservation(v), 'PX', string.format('%.0f', keep_ms))
+return keep_ms
 end
 local function parse_reservation(raw)
 local v, count, pos = { kept = {} }, 0, 0
@@ -1490,7 +1526,10 @@ return
 end
 if kind == CONCURRENCY then return end
 local w = words_of(x)
-if kind ~= QUOTA and is_ahead(kind, w, 1, nil, 0, now) then repair(kind, 0, 0, w, 1, nil, 0, now) end
+if kind ~= QUOTA and is_ahead(kind, w, 1, nil, 0, now) then
+repair(kind, 0, 0, w, 1, nil, 0, now)
+x.r.is_repaired = true
+end
 if kind == QUOTA then
 if w[1] > x.start_at then return end
 if w[1] == 0 then w[1] = x.start_at end
@@ -1564,13 +1603,15 @@ if i == 1 and r.plan == '' and not is_on_record then r.plan = plan.p end
 if save(key, r, now, i == 1 and math.max(r.retain_ms, plan.r) or r.retain_ms) and i > 1 then found_again(key, now, r.tick * TICK_MS - now) end
 end
 end
+local reservations, member = reservations_of(plan.k[1]), string.match(KEYS[1], '^.-}(.*)$')
 if action == 'u' then
 redis.call('DEL', KEYS[1])
+redis.call('ZREM', reservations, member)
 else
-put_reservation(KEYS[1], v, now)
+remember(reservations, member, now, put_reservation(KEYS[1], v, now))
 end
 return { 'settled', packed_reservation(v) }` },
-  usage: { sha: 'c49c8925ea7a2650f28fd7d98421490630b87b67', text: `local function clock(given)
+  usage: { sha: '318e39b0fd99de4195c230b99ce5bb9608f9a1f0', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
 return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -1767,13 +1808,17 @@ holds[n + 1], holds[n + 2], holds[n + 3], holds[n + 4], holds[n + 5], holds[n + 
 end
 return holds
 end
+local MAX_HOLDS = 65535
+local function too_many_holds()
+error('a subject has 65,535 open reservations; settle them, or give them a shorter ttlMs')
+end
 local function pack_holds(holds, now)
 if not holds then return 0, '' end
 local packed = {}
 for i = 1, #holds, HOLD_SIZE do
 if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
 end
-if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+if #packed > MAX_HOLDS then too_many_holds() end
 return #packed, table.concat(packed)
 end
 local function parse(raw)
@@ -1812,8 +1857,10 @@ found.head = head
 end
 return found.w
 end
+local MOST = 9007199254740992
 local function pack_cell(found)
 if not found.w then return found.head, found.packed end
+for i = 1, #found.w do found.w[i] = math.max(-MOST, math.min(MOST, found.w[i])) end
 local head = fitting(found.head, found.w)
 if head % 16 == CONCURRENCY then return head, '' end
 return head, struct.pack(format_of(head), found.w[1], found.w[2], found.w[3] or 0)
@@ -1840,11 +1887,10 @@ local held, holds = pack_holds(r.holds, now)
 return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 local function lives(tick, now, retain_ms)
-local left = tick * TICK_MS - now
-return left >= retain_ms and left <= 3 * retain_ms + 4 * TICK_MS
+return tick * TICK_MS - now >= retain_ms
 end
-local function tick_after(now, retain_ms)
-return math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1
+local function tick_after(tick, now, retain_ms)
+return math.max(tick, math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1)
 end
 local function put(key, value, tick, now, is_new)
 if is_new then
@@ -1854,8 +1900,8 @@ redis.call('SET', key, value, 'KEEPTTL')
 end
 end
 local function save(key, r, now, retain_ms)
-local is_new = not lives(r.tick, now, retain_ms)
-if is_new then r.tick = tick_after(now, retain_ms) end
+local is_new = r.is_repaired or not lives(r.tick, now, retain_ms)
+if is_new then r.tick = tick_after(r.tick, now, retain_ms) end
 put(key, encode(r, now), r.tick, now, is_new)
 return is_new
 end
@@ -1935,7 +1981,7 @@ return struct.pack('<I7I6', log.used, log.newest)
 end
 for i = 3, #KEYS do answer[#answer + 1] = packed_log(KEYS[i], tonumber(ARGV[i + 1])) end
 local left = tonumber(ARGV[2])
-for _, member in ipairs(#ARGV > #KEYS + 1 and redis.call('ZREVRANGE', KEYS[2], 0, -1) or {}) do
+for _, member in ipairs(#ARGV > #KEYS + 1 and redis.call('ZREVRANGE', KEYS[2], 0, 4 * left) or {}) do
 for i = #KEYS + 2, #ARGV, 2 do
 if left > 0 and string.sub(member, 1, #ARGV[i]) == ARGV[i] then
 local window = tonumber(ARGV[i + 1])

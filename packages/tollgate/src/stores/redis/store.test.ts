@@ -6,6 +6,7 @@ import { controlledClock } from '../../testing/clock.ts'
 import { differential } from '../../testing/differential/index.ts'
 import { StoreDriver } from '../../testing/driver.ts'
 import { redisUrl, uniquePrefix } from '../../testing/redis-servers.ts'
+import { clientThat } from '../../testing/redis-clients.ts'
 import type { IoredisClient } from './client.ts'
 import { RedisStore } from './index.ts'
 
@@ -38,20 +39,18 @@ function opened(options: { client?: IoredisClient; maxScripts?: number } = {}) {
 async function keysOf(prefix: string): Promise<string[]> {
   const keys: string[] = []
   for await (const batch of redis.scanStream({ match: `${prefix}*`, count: 1000 })) keys.push(...(batch as string[]))
-  return keys.filter((key) => !key.endsWith('processes')).toSorted()
+  return keys.filter((key) => !key.includes('{processes}')).toSorted()
 }
 
 /** The same client, which keeps what it was asked to send. */
 function watched() {
   const sent: (string | number)[][] = []
-  const client: IoredisClient = {
-    callBuffer(command, ...args) {
-      sent.push([command, ...args])
-      return redis.callBuffer(command, ...args)
-    },
-  }
+  const client = clientThat((command, ...args) => {
+    sent.push([command, ...args])
+    return redis.callBuffer(command, ...args)
+  })
   // But for what says that the process is there.
-  const scripts = (name = 'EVALSHA') => sent.filter(([command, ...args]) => command === name && !args.some((arg) => String(arg).endsWith('processes')))
+  const scripts = (name = 'EVALSHA') => sent.filter(([command, ...args]) => command === name && !args.some((arg) => String(arg).includes('{processes}')))
   return { client, scripts, texts: () => new Set(scripts().map(([, sha]) => sha)).size }
 }
 
@@ -64,8 +63,8 @@ describe('keys', () => {
     await driver.reserve('user:1', 1000, capacity(), quota({ partition: 'w2' }))
     await driver.store.decide({ subject: 'user:1', plan: 'plan', charges: [quota()], now: START_AT, action: 'consume', receipt: 'r1' })
     const found = await keys()
-    // The record, the index, a log, a text, a pause, a quota of a world, two reservations, a receipt, and the sentinel.
-    expect(found).toHaveLength(10)
+    // The record, both indexes, a log, a text, a pause, a quota of a world, two reservations, a receipt, and the sentinel.
+    expect(found).toHaveLength(11)
     for (const key of found) expect(await redis.pttl(key), key).toBeGreaterThan(60_000)
     expect(new Set(found.map((key) => /\{[0-9a-f]{2}\}/.exec(key)?.[0])).size).toBe(1)
   })
@@ -92,7 +91,66 @@ describe('keys', () => {
 
   it('cannot begin with a brace', () => {
     expect(() => new RedisStore(redis, { prefix: '{a}' })).toThrow(/prefix: '\{a\}' is not a prefix of keys; use up to 64 characters without braces/)
+    expect(() => new RedisStore(new Redis({ lazyConnect: true, keyPrefix: 'app:' }))).toThrow(/its keyPrefix 'app:' is not for scripts; leave it out, and give the store a prefix/)
     expect(() => new RedisStore({} as never)).toThrow(/no client of Redis; give one of ioredis or node-redis/)
+  })
+})
+
+describe('an expiry', () => {
+  const ttlOf = async (keys: () => Promise<string[]>) => redis.pttl((await keys()).find((key) => key.includes('suser:1'))!)
+
+  it('is never shortened by requests that meet shorter limits', async () => {
+    const { driver, keys } = opened()
+    await driver.consume('user:1', capacity(), quota({ endAt: START_AT + 30 * DAY_MS, retainMs: 30 * DAY_MS }))
+    const before = await ttlOf(keys)
+    expect(before).toBeGreaterThan(399 * DAY_MS)
+    await driver.decide('consume', 'user:1', [minute()], { plan: 'other' })
+    const { id } = await driver.reserve('user:1', 1000, parallel())
+    await driver.settle('commit', id)
+    await driver.reset('user:1', [minute().cell])
+    expect(await ttlOf(keys)).toBeGreaterThan(before - 60_000)
+  })
+
+  it('outlasts the hold that lasts longest, and a debt', async () => {
+    const { driver, keys } = opened()
+    await driver.reserve('user:1', DAY_MS, parallel())
+    await driver.reserve('user:1', 1000, parallel())
+    expect(await ttlOf(keys)).toBeGreaterThan(DAY_MS)
+    const bucket = chargeOf({ cell: 'p/bucket:5', kind: CellKind.tokenBucket, max: 10, windowMs: 60_000, refill: 1 })
+    const { id } = await driver.reserve('user:1', 1000, bucket)
+    await driver.settle('commit', id, { amounts: { requests: 10_000 } })
+    await driver.consume('user:1', minute())
+    expect(await ttlOf(keys)).toBeGreaterThan(9980 * 60_000)
+  })
+
+  it('is that of the largest bucket among limits of subjects’ own', async () => {
+    const { store, keys } = opened()
+    const bucket = (max: number) => chargeOf({ cell: 'p/own:5', kind: CellKind.tokenBucket, max, windowMs: 60_000, refill: 10, isOwn: true })
+    for (const [subject, max] of [['user:0', 20], ['user:1', 6000], ['user:1', 6000]] as const) await store.decide({ subject, plan: 'plan', charges: [bucket(max)], now: START_AT, action: 'consume' })
+    expect(await ttlOf(keys)).toBeGreaterThan(599 * 60_000)
+  })
+})
+
+describe('a plan', () => {
+  it.each([CellKind.quota, CellKind.fixedWindow, CellKind.slidingCounter, CellKind.tokenBucket, CellKind.cooldown, CellKind.slidingLog, CellKind.concurrency, CellKind.capacity])('has room for 64 limits of kind %i', async (kind) => {
+    const { driver } = opened()
+    const charges = (): Charge[] => Array.from({ length: 64 }, (_, i) => chargeOf({ cell: `many/${i}:${kind}`, kind, max: 2, windowMs: 60_000, refill: 1, ...(kind === CellKind.quota && { startAt: START_AT, endAt: START_AT + DAY_MS, windowMs: 0 }) }))
+    const { id, admitted } = await driver.reserve('user:1', 1000, ...charges())
+    expect(admitted).toBe(true)
+    await driver.settle('commit', id)
+    for (let i = 0; i < 2; i++) await driver.consume('user:1', ...charges())
+    const { verdicts } = await driver.check('user:1', ...charges())
+    expect(new Set(verdicts.map(({ used }) => used)).size).toBe(1)
+  })
+
+  it('of another engine with the same names counts by its own weights and meters', async () => {
+    const { store } = opened()
+    const consume = (subject: string, facts: Partial<Charge>) => store.decide({ subject, plan: 'plan', charges: [quota({ max: 1_000_000, ...facts })], now: START_AT, action: 'consume' })
+    for (let i = 0; i < 2; i++) await consume('a', {})
+    for (let i = 0; i < 2; i++) await consume('b', { weight: 10, amount: 10 })
+    for (let i = 0; i < 2; i++) await consume('c', { meter: 'tokens', amount: 5000 })
+    const used = await Promise.all(['a', 'b', 'c'].map((subject) => store.usage({ subject, limits: [{ charge: quota({ amount: 0 }), isPartitioned: false }], now: START_AT })))
+    expect(used.map(([entry]) => entry!.verdict.used)).toEqual([2, 20, 10_000])
   })
 })
 
@@ -109,6 +167,13 @@ describe('a script', () => {
     await redis.script('FLUSH')
     expect((await driver.usage('user:1', [quota({ amount: 0 })]))[0]!.verdict.used).toBe(2)
     expect(scripts('EVAL')).toHaveLength(4)
+  })
+
+  it('is sent by a client that pipelines by itself', async () => {
+    const pipelining = new Redis(await redisUrl(), { enableAutoPipelining: true })
+    const { driver } = opened({ client: pipelining })
+    expect((await Promise.all(Array.from({ length: 20 }, (_, i) => driver.consume(`user:${i % 2}`, quota({ max: 7 }))))).filter(({ admitted }) => admitted)).toHaveLength(14)
+    await pipelining.quit()
   })
 
   it('is one for each decision and each settlement', async () => {
@@ -205,13 +270,14 @@ describe('what fails', () => {
 })
 
 describe('asking twice', () => {
-  it('with one receipt counts once, and is answered as the first time', async () => {
+  it('with one receipt counts once, and is admitted again', async () => {
     const { store, driver } = opened()
     const ask = (receipt: string, max = 10) => store.decide({ subject: 'user:1', plan: 'plan', charges: [quota({ max }), log()], now: START_AT, action: 'consume', receipt })
-    const [first, second] = [await ask('a'), await ask('a')]
-    expect(second).toEqual(first)
+    expect([(await ask('a')).admitted, (await ask('a')).admitted]).toEqual([true, true])
     expect((await Promise.all(Array.from({ length: 20 }, () => ask('b')))).every(({ admitted }) => admitted)).toBe(true)
     expect((await driver.check('user:1', quota())).verdicts[0]!.used).toBe(2)
+    // Under another plan meanwhile, with other limits.
+    expect(await store.decide({ subject: 'user:1', plan: 'other', charges: [minute(), pause({ partition: 'w' }), quota()], now: START_AT, action: 'consume', receipt: 'a' })).toMatchObject({ admitted: true })
     // A denial has changed nothing, and may be asked again when there is room.
     expect((await ask('c', 2)).admitted).toBe(false)
     expect((await ask('c', 3)).admitted).toBe(true)
@@ -233,11 +299,15 @@ describe('a partition', () => {
   const asked = { unlessUnknown: true }
 
   it('that has been there for longer than anything on record matters has no lost subjects, only new ones', async () => {
-    const { store, driver, clock } = opened()
+    const { store, driver, clock, prefix } = opened()
+    // Some process has been there for ten days.
+    await redis.zadd(`${prefix}1:{processes}`, Date.now() + 60_000, 'another')
+    await redis.set(`${prefix}1:{processes}since`, Date.now() - 10 * DAY_MS, 'EX', 60)
     const decide = (subject: string, recordedMs: number) => store.decide({ subject, plan: 'plan', charges: [quota({ startAt: clock.now(), endAt: clock.now() + DAY_MS })], now: clock.now(), action: 'consume', ...asked, recordedMs })
     // Nobody knows since when the partition is there.
     expect((await decide('user:1', DAY_MS)).stale).toEqual({ isUnknown: true })
     await driver.consume('user:1', quota())
+    await expect.poll(() => store.processes()).toBe(2)
     // 256 partitions: another subject of the same one.
     const tag = driver.reservationId('user:1', '').slice(-2)
     const neighbours = Array.from({ length: 5000 }, (_, i) => `other:${i}`).filter((subject) => driver.reservationId(subject, '').endsWith(tag))
@@ -266,6 +336,47 @@ describe('counts that grow beyond the width of their cell', () => {
     const large = [quota({ max: 100_000, cell: 'p/a:1' }), minute({ max: 100_000 }), quota({ max: 2 ** 40, cell: 'p/b:1' })]
     expect((await driver.consume('user:1', ...large)).verdicts.map(({ used }) => used)).toEqual([70_001, 70_001, 70_001])
     expect((await driver.consume('user:1', ...small())).admitted).toBe(false)
+  })
+})
+
+describe('amounts beyond all bounds', () => {
+  it('stay what they are: a bucket that owes more than fits owes what fits', async () => {
+    const { driver } = opened()
+    const bucket = chargeOf({ cell: 'p/day:5', kind: CellKind.tokenBucket, max: 1000, windowMs: DAY_MS, refill: 1000 })
+    for (let i = 0; i < 6; i++) {
+      const { id } = await driver.reserve('user:1', 1000, { ...bucket, amount: 0 })
+      if (i === 0) await driver.settle('commit', id, { amounts: { requests: 2 ** 31 - 1 } })
+    }
+    expect((await driver.consume('user:1', bucket)).admitted).toBe(false)
+    const many = quota({ weight: 2 ** 31 - 1, max: Infinity })
+    const { id } = await driver.reserve('user:2', 1000, many)
+    await driver.settle('commit', id, { amounts: { requests: 2 ** 31 - 1 } })
+    expect((await driver.check('user:2', quota())).admitted).toBe(false)
+  })
+})
+
+describe('an erasure', () => {
+  it('finds reservations however long they last, and whatever their number', async () => {
+    const { driver, keys, clock } = opened()
+    const { id } = await driver.reserve('user:1', 1000, capacity())
+    await driver.settle('commit', id)
+    clock.advance(3 * DAY_MS)
+    for (let i = 0; i < 1200; i += 100) await Promise.all(Array.from({ length: 100 }, () => driver.reserve('user:1', 1000, parallel({ max: 10_000 }))))
+    await driver.erase('user:1')
+    expect((await keys()).filter((key) => key.includes('user:1') || key.includes('}v'))).toEqual([])
+    expect((await driver.settle('release', id)).result).toBe('unknown')
+  })
+})
+
+describe('holds that have ended', () => {
+  it('leave the record with the next request', async () => {
+    const { driver, keys, clock } = opened()
+    for (let i = 0; i < 20; i++) await driver.reserve('user:1', 1000, parallel({ max: 100 }), minute({ max: 1000 }))
+    const record = (await keys()).find((key) => key.includes('suser:1'))!
+    const before = await redis.strlen(record)
+    clock.advance(1000)
+    await driver.consume('user:1', minute({ max: 1000 }))
+    expect(await redis.strlen(record)).toBe(before - 20 * 32)
   })
 })
 
@@ -303,5 +414,5 @@ it('knows how many processes use it', async () => {
   for (const store of stores) await store.decide({ subject: 's', plan: 'p', charges: [pause()], now: 0, action: 'check' })
   await expect.poll(() => stores.at(-1)!.processes(), { timeout: 20_000 }).toBe(3)
   await Promise.all(stores.map((store) => store.close()))
-  await expect.poll(() => redis.zcard(`${prefix}1:processes`), { timeout: 20_000 }).toBe(0)
+  await expect.poll(() => redis.zcard(`${prefix}1:{processes}`), { timeout: 20_000 }).toBe(0)
 })

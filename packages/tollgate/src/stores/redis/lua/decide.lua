@@ -51,7 +51,7 @@ local function load(key, shape)
   local format, tick, count, held_count, plan_length = struct.unpack('<BI3BHB', raw)
   local place = 9 + plan_length
   local directory = shape[1]
-  if format == FORMAT and string.sub(raw, place, place + #directory - 1) == directory then
+  if format == FORMAT and count >= shape[2] and string.sub(raw, place, place + #directory - 1) == directory then
     local words_at = place + 5 * count
     local w = { struct.unpack(shape[3], raw, words_at) }
     local tail = w[shape[4] + 1]
@@ -71,7 +71,8 @@ end
 
 -- Writes back what load gave, with what became of its words and holds. Returns whether the key lives longer now.
 local function store(r, shape, now, plan, retain_ms)
-  local is_new = not lives(r.tick, now, retain_ms)
+  -- A tick of before the clock was set back says more than the key's expiry does: so that is set again.
+  local is_new = r.is_repaired or not lives(r.tick, now, retain_ms)
   if r.words_at and not r.is_wide and not is_new and plan == r.plan then
     local words = struct.pack(shape[3], unpack(r.w))
     if r.holds_changed then
@@ -82,7 +83,7 @@ local function store(r, shape, now, plan, retain_ms)
     end
     return false
   end
-  if is_new then r.tick = tick_after(now, retain_ms) end
+  if is_new then r.tick = tick_after(r.tick, now, retain_ms) end
   if r.raw == '' and not r.is_wide then
     local held_count, packed = pack_holds(r.holds, now)
     put(r.key, struct.pack('<BI3BHB', FORMAT, r.tick, shape[2], held_count, #plan) .. plan .. shape[1] .. struct.pack(shape[3], unpack(r.w)) .. packed, r.tick, now, true)
@@ -130,10 +131,6 @@ return function(now, what, keys_at, args_at)
   local place = keys_at + #R + (index and 1 or 0)
   local reservation_key = action == RESERVE and KEYS[place]
   local receipt_key = string.byte(what, 6) == 107 and KEYS[place + (reservation_key and 1 or 0)]
-  if receipt_key then
-    local receipt = redis.call('GET', receipt_key)
-    if receipt then return receipt end
-  end
 
   local records = {}
   for i = 1, #R do
@@ -170,13 +167,14 @@ return function(now, what, keys_at, args_at)
       end
       if is_ahead(kind, w, at, r.holds, C[i + 7], now) then
         repair(kind, start_at, end_at, w, at, r.holds, C[i + 7], now)
-        r.is_changed, r.holds_changed = true, r.holds ~= nil
+        r.is_changed, r.is_repaired, r.holds_changed = true, true, r.holds ~= nil
       end
       if not passes(kind, amount, max, window, C[i + 4], start_at, w, at, r.holds, C[i + 7], now) then admitted = false end
     end
   end
   -- Whoever did not hear the answer asks again.
-  if reservation_key and redis.call('EXISTS', reservation_key) == 1 then return described(records, REPEATED, now) end
+  local asked_before = reservation_key or receipt_key
+  if asked_before and redis.call('EXISTS', asked_before) == 1 then return described(records, REPEATED, now) end
   if is_stale then return described(records, STALE, now) end
   if action == CHECK then return described(records, admitted and ADMITTED or DENIED, now) end
   if not admitted then
@@ -195,6 +193,17 @@ return function(now, what, keys_at, args_at)
 
   -- After the members of the index.
   local own_args = args_at + #R
+  for i = 1, #R do
+    local holds = records[i].holds
+    if holds then
+      for j = 1, #holds, HOLD_SIZE do
+        -- What has ended is not written again.
+        if holds[j + 3] <= now then records[i].is_changed, records[i].holds_changed = true, true end
+      end
+      -- Said before anything is written.
+      if reservation_key and #holds >= MAX_HOLDS * HOLD_SIZE then too_many_holds() end
+    end
+  end
   local ttl, serial, kept = 0, 0, nil
   if reservation_key then ttl, serial, kept = tonumber(ARGV[own_args + 1]), tonumber(ARGV[own_args + 2]), {} end
   for i = 1, #C, FIELDS do
@@ -243,9 +252,9 @@ return function(now, what, keys_at, args_at)
   end
   if reservation_key then
     put_reservation(reservation_key, { status = OPEN, flags = 0, charged_at = now, expires_at = now + ttl, settled_at = 0, serial = serial, kept = kept, subject = ARGV[own_args + 3], charges = ARGV[own_args + 4], amounts = '', body = ARGV[own_args + 5] }, now)
-    remember(index, ARGV[own_args], now, ttl + 2 * RECEIPT_MS)
+    remember(reservations_of(own.key), ARGV[own_args], now, ttl + 2 * RECEIPT_MS)
   end
-  if receipt_key then redis.call('SET', receipt_key, reply, 'PX', RECEIPT_MS) end
+  if receipt_key then redis.call('SET', receipt_key, '', 'PX', RECEIPT_MS) end
   return reply
 end
 
@@ -282,7 +291,7 @@ repeat
     local format, t1, t2, t3, count, h1, h2 = byte(raw, 1, 7)
     if format ~= 1 or h1 + h2 > 0 or sub(raw, 8, HEAD_END) ~= HEAD then break end
     local left = (t1 + 256 * t2 + 65536 * t3) * 600000 - now
-    if left < RETAIN or left > 3 * RETAIN + 2400000 then break end
+    if left < RETAIN then break end
     -- Its cells may be followed by others', which stay as they are.
     local words_at = HEAD_END + 1
     if count > CELLS then words_at = words_at + 5 * (count - CELLS) elseif #raw ~= LENGTH then break end

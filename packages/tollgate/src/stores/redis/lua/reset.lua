@@ -16,7 +16,6 @@ local numbers = {}
 for i = 4, #ARGV, 2 do numbers[tonumber(ARGV[i])] = true end
 
 local function is_named(member)
-  if string.sub(member, 1, 1) ~= 'p' then return false end
   if #ARGV == 3 then return true end
   for i = 5, #ARGV, 2 do
     if string.sub(member, 1, #ARGV[i]) == ARGV[i] then return true end

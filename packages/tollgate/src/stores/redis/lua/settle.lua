@@ -102,7 +102,10 @@ local function commit(x, actual)
   end
   if kind == CONCURRENCY then return end
   local w = words_of(x)
-  if kind ~= QUOTA and is_ahead(kind, w, 1, nil, 0, now) then repair(kind, 0, 0, w, 1, nil, 0, now) end
+  if kind ~= QUOTA and is_ahead(kind, w, 1, nil, 0, now) then
+    repair(kind, 0, 0, w, 1, nil, 0, now)
+    x.r.is_repaired = true
+  end
   if kind == QUOTA then
     -- Into the period it was reserved in. When that has gone, it is history and the live cell is left alone.
     if w[1] > x.start_at then return end
@@ -185,9 +188,11 @@ for i, key in ipairs(plan.k) do
     if save(key, r, now, i == 1 and math.max(r.retain_ms, plan.r) or r.retain_ms) and i > 1 then found_again(key, now, r.tick * TICK_MS - now) end
   end
 end
+local reservations, member = reservations_of(plan.k[1]), string.match(KEYS[1], '^.-}(.*)$')
 if action == 'u' then
   redis.call('DEL', KEYS[1])
+  redis.call('ZREM', reservations, member)
 else
-  put_reservation(KEYS[1], v, now)
+  remember(reservations, member, now, put_reservation(KEYS[1], v, now))
 end
 return { 'settled', packed_reservation(v) }

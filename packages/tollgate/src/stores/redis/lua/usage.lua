@@ -22,7 +22,7 @@ end
 for i = 3, #KEYS do answer[#answer + 1] = packed_log(KEYS[i], tonumber(ARGV[i + 1])) end
 
 local left = tonumber(ARGV[2])
-for _, member in ipairs(#ARGV > #KEYS + 1 and redis.call('ZREVRANGE', KEYS[2], 0, -1) or {}) do
+for _, member in ipairs(#ARGV > #KEYS + 1 and redis.call('ZREVRANGE', KEYS[2], 0, 4 * left) or {}) do
   for i = #KEYS + 2, #ARGV, 2 do
     if left > 0 and string.sub(member, 1, #ARGV[i]) == ARGV[i] then
       local window = tonumber(ARGV[i + 1])

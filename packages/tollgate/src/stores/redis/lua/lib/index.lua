@@ -1,5 +1,10 @@
--- A subject's index: a sorted set of the keys that it has besides its record, each scored with the instant after which
--- the key is gone. So they are found again without searching: to list partitions, and to erase a subject.
+-- A subject's indexes: sorted sets of the keys that it has besides its record, each scored with the instant after which the
+-- key is gone. So they are found again without searching: partitions to be listed, both to be erased.
+
+-- The index of reservations, by the name of the record.
+local function reservations_of(record_key)
+  return (string.gsub(record_key, '}s', '}j', 1))
+end
 
 -- `keep_ms` is how long the key lives from now on.
 local function remember(index, member, now, keep_ms)

@@ -71,6 +71,12 @@ local function holds_from(raw)
   return holds
 end
 
+local MAX_HOLDS = 65535
+
+local function too_many_holds()
+  error('a subject has 65,535 open reservations; settle them, or give them a shorter ttlMs')
+end
+
 -- How many holds have not ended, and these packed. A record has room for 65,535 of them.
 local function pack_holds(holds, now)
   if not holds then return 0, '' end
@@ -78,7 +84,7 @@ local function pack_holds(holds, now)
   for i = 1, #holds, HOLD_SIZE do
     if holds[i + 3] > now then packed[#packed + 1] = struct.pack('<I4I6I4I6I6I6', holds[i], holds[i + 1], holds[i + 2], holds[i + 3], holds[i + 4], holds[i + 5]) end
   end
-  if #packed > 65535 then error('a subject has more than 65,535 open reservations; settle them, or give them a shorter ttlMs') end
+  if #packed > MAX_HOLDS then too_many_holds() end
   return #packed, table.concat(packed)
 end
 
@@ -123,8 +129,12 @@ local function words_in(r, cell, head)
   return found.w
 end
 
+-- Beyond 2^53 nothing is exact; what a cell counts stays there, and so does what it lacks.
+local MOST = 9007199254740992
+
 local function pack_cell(found)
   if not found.w then return found.head, found.packed end
+  for i = 1, #found.w do found.w[i] = math.max(-MOST, math.min(MOST, found.w[i])) end
   local head = fitting(found.head, found.w)
   if head % 16 == CONCURRENCY then return head, '' end
   return head, struct.pack(format_of(head), found.w[1], found.w[2], found.w[3] or 0)
@@ -154,14 +164,14 @@ local function encode(r, now)
   return struct.pack('<BI3BHB', FORMAT, r.tick, #directory, held, #r.plan) .. r.plan .. table.concat(directory) .. table.concat(words) .. holds
 end
 
--- Whether a key with this tick lives long enough after a write of now; one from far ahead was set by another clock.
+-- Whether a key with this tick lives long enough after a write of now.
 local function lives(tick, now, retain_ms)
-  local left = tick * TICK_MS - now
-  return left >= retain_ms and left <= 3 * retain_ms + 4 * TICK_MS
+  return tick * TICK_MS - now >= retain_ms
 end
 
-local function tick_after(now, retain_ms)
-  return math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1
+-- The tick of a key that is to live so much longer: never an earlier one, as other cells of the record may need it.
+local function tick_after(tick, now, retain_ms)
+  return math.max(tick, math.ceil((now + retain_ms * 1.125) / TICK_MS) + 1)
 end
 
 local function put(key, value, tick, now, is_new)
@@ -174,8 +184,9 @@ end
 
 -- Keeps a record for `retain_ms` from now on. Returns whether the key lives longer now.
 local function save(key, r, now, retain_ms)
-  local is_new = not lives(r.tick, now, retain_ms)
-  if is_new then r.tick = tick_after(now, retain_ms) end
+  -- A tick of before the clock was set back says more than the key's expiry does: so that is set again.
+  local is_new = r.is_repaired or not lives(r.tick, now, retain_ms)
+  if is_new then r.tick = tick_after(r.tick, now, retain_ms) end
   put(key, encode(r, now), r.tick, now, is_new)
   return is_new
 end

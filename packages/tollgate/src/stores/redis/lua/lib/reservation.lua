@@ -19,10 +19,12 @@ local function packed_reservation(v)
     .. struct.pack('<I4c0I4c0I4c0I4c0', #v.subject, v.subject, #v.charges, v.charges, #v.amounts, v.amounts, #v.body, v.body)
 end
 
+-- Returns how long it is kept, in ms.
 local function put_reservation(key, v, now)
   local until_at = forget_at(v)
-  local keep_ms = until_at == math.huge and FOR_EVER_MS or until_at - now
-  redis.call('SET', key, packed_reservation(v), 'PX', string.format('%.0f', math.max(1, keep_ms)))
+  local keep_ms = until_at == math.huge and FOR_EVER_MS or math.max(1, until_at - now)
+  redis.call('SET', key, packed_reservation(v), 'PX', string.format('%.0f', keep_ms))
+  return keep_ms
 end
 
 local function parse_reservation(raw)
