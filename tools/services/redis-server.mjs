@@ -22,19 +22,25 @@ const SETTINGS = {
 }
 const DURABLE = { appendonly: 'yes', appendfsync: 'always' }
 const FORGETFUL = { appendonly: 'no' }
+const SENTINEL_FILE = 'sentinel.conf'
+const SENTINEL = { bind: '127.0.0.1', logfile: SETTINGS.logfile }
 
 /**
  * A Redis of our own on a free port, with a folder of its own; starting again keeps both.
- * @param {{ isDurable?: boolean, args?: readonly (string | number)[], port?: number }} [options] `isDurable`: what was
- *   answered survives `kill`; `args`: more of the program's arguments
+ * @param {{ isDurable?: boolean, isSentinel?: boolean, args?: readonly (string | number)[], port?: number }} [options]
+ *   `isDurable`: what was answered survives `kill`; `isSentinel`: it keeps no data, and watches others; `args`: more of the
+ *   program's arguments
  * @returns {Promise<import('./redis.d.mts').RedisServer>}
  */
-export async function startRedis({ isDurable = false, args = [], port } = {}) {
+export async function startRedis({ isDurable = false, isSentinel = false, args = [], port } = {}) {
   const { bin, env } = await findRedis()
   const [ownPort] = port === undefined ? await freePorts(1) : [port]
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'tollgate-redis-'))
   const remove = () => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
-  const settings = Object.entries({ port: ownPort, ...SETTINGS, ...(isDurable ? DURABLE : FORGETFUL) }).flatMap(([name, value]) => [`--${name}`, value])
+  const listed = (settings) => Object.entries({ port: ownPort, ...settings }).flatMap(([name, value]) => [`--${name}`, value])
+  const settings = isSentinel ? [SENTINEL_FILE, '--sentinel', ...listed(SENTINEL)] : listed({ ...SETTINGS, ...(isDurable ? DURABLE : FORGETFUL) })
+  // It writes there what it is told to watch.
+  if (isSentinel) fs.writeFileSync(path.join(folder, SENTINEL_FILE), '')
   let server
   const start = async () => {
     server = await run(bin, [...settings, ...args], ownPort, { env: { ...process.env, ...env }, cwd: folder })

@@ -30,7 +30,7 @@ export interface RedisCluster {
 }
 
 /** `isDurable`: what was answered is there after `kill`. `args`: more of the program's arguments. */
-export function startRedis(options?: { isDurable?: boolean; args?: readonly (string | number)[]; port?: number }): Promise<RedisServer>
+export function startRedis(options?: { isDurable?: boolean; isSentinel?: boolean; args?: readonly (string | number)[]; port?: number }): Promise<RedisServer>
 
 /** `replicas`: of each master. `nodeTimeoutMs`: how long a silent node is waited for before it counts as lost. */
 export function startRedisCluster(options?: { masters?: number; replicas?: number; isDurable?: boolean; nodeTimeoutMs?: number; args?: readonly (string | number)[] }): Promise<RedisCluster>

@@ -170,6 +170,28 @@ describe('Redis', () => {
   })
 })
 
+describe('sentinels', () => {
+  it('lead to the replica that takes over from a master that is killed', { timeout: 120_000 }, async () => {
+    const master = await startRedis()
+    const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', master.port] })
+    const sentinel = await startRedis({ isSentinel: true })
+    const watch = (...args: (string | number)[]) => command(sentinel.port, 'SENTINEL', ...args)
+    await watch('MONITOR', 'main', '127.0.0.1', master.port, 1)
+    await watch('SET', 'main', 'down-after-milliseconds', 1000, 'failover-timeout', 10_000)
+    await expect.poll(async () => String(await command(replica.port, 'INFO', 'replication')), { timeout: 30_000 }).toContain('master_link_status:up')
+    await expect.poll(async () => ((await watch('REPLICAS', 'main')) as unknown[]).length, { timeout: 30_000 }).toBe(1)
+    const { tollgate, addClose } = await opened(`redis+sentinel://127.0.0.1:${sentinel.port}/main`)
+    addClose(() => Promise.all([sentinel.stop(), replica.stop(), master.stop()]))
+    let allowed = await consume(tollgate, 'u', 100)
+    await expect.poll(async () => command(replica.port, 'DBSIZE')).not.toBe(0)
+    await master.kill()
+    allowed += await untilRecovered(tollgate, 'u')
+    allowed += await exhaust(tollgate, 'u', 20)
+    expect(Math.abs(allowed - LIMIT)).toBeLessThanOrEqual(2)
+    expect(await command(replica.port, 'ROLE')).toEqual(expect.arrayContaining(['master']))
+  })
+})
+
 describe('a cluster', () => {
   const subjects = Array.from({ length: 60 }, (_, i) => `user:${i}`)
 

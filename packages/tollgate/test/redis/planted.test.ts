@@ -29,7 +29,8 @@ const MISTAKES: Readonly<Record<string, readonly [find: string, replace: string]
   'a check charges': ['if action == CHECK then return', 'if false then return'],
   'a key has no expiry': ["redis.call('SET', key, value, 'PX', string.format('%.0f', tick * TICK_MS - now))", "redis.call('SET', key, value)"],
   'a log has no expiry': ["redis.call('PEXPIRE', key, string.format('%.0f', window + 660000))", ''],
-  'a settled reservation has no expiry': ["redis.call('SET', key, packed_reservation(v), 'PX', string.format('%.0f', math.max(1, keep_ms)))", "redis.call('SET', key, packed_reservation(v))"],
+  'a settled reservation has no expiry': ["redis.call('SET', key, packed_reservation(v), 'PX', string.format('%.0f', keep_ms))", "redis.call('SET', key, packed_reservation(v))"],
+  'an expiry is set anew by each request': ['local is_new = r.is_repaired or not lives(r.tick, now, retain_ms)', 'local is_new = true r.tick = 0'],
   'a refund has no bound': ['w[1], w[2] = now, math.max(0, w[2] - x.amount)', 'w[1], w[2] = now, w[2] + x.amount'],
   'an undo gives a bucket more than it holds': ['math.min(c[MAX] * c[WINDOW], w[2] + math.max(0, amount * c[WINDOW] - flowed))', 'w[2] + amount * c[WINDOW]'],
   'an undo takes from the wrong window': ['elseif w[1] - c[WINDOW] <= v.charged_at then', 'elseif false then'],
@@ -110,6 +111,22 @@ async function refusesNewerKinds(make: (clock: ControlledClock) => RedisStore): 
   if (typeof outcome !== 'string' || !outcome.includes('Cell kind 15')) throw new Error('a cell of a newer kind was not refused')
 }
 
+/** What one request needs for long, others that need it for a short time only must not take away. */
+async function keepsExpiries(make: (clock: ControlledClock) => RedisStore): Promise<void> {
+  const clock = controlledClock(1_800_000_000_000)
+  const store = make(clock)
+  const consume = (plan: string, kind: CellKind) => store.decide({ subject: 'lasting', plan, charges: [chargeOf({ cell: `planted/${kind}`, kind, max: 9, windowMs: 1 })], now: clock.now(), action: 'consume' })
+  await consume('plan', CellKind.capacity)
+  await consume('other', CellKind.cooldown)
+  for await (const keys of redis.scanStream({ match: '*slasting', count: 1000 })) {
+    for (const key of keys as string[]) {
+      const left = await redis.pttl(key)
+      await redis.del(key)
+      if (left < 399 * 86_400_000) throw new Error(`${key} ends in ${left} ms`)
+    }
+  }
+}
+
 describe('a mistake in the scripts is found:', () => {
   it.each(PLANTED)('%s', { timeout: 120_000 }, async (_, mistake) => {
     const { client, isPlanted } = mistaken(mistake)
@@ -117,7 +134,7 @@ describe('a mistake in the scripts is found:', () => {
     let stores = 0
     const make = (clock: ControlledClock): RedisStore => new RedisStore(client, { clock, prefix: `${prefix}${++stores}:` })
     let found: unknown
-    const attempts: Run[] = [...conformance(make), () => differential(make, { runs: 150, seed: 7, shrink: false }), () => allExpire(prefix), () => refusesNewerKinds(make)]
+    const attempts: Run[] = [...conformance(make), () => differential(make, { runs: 150, seed: 7, shrink: false }), () => allExpire(prefix), () => refusesNewerKinds(make), () => keepsExpiries(make)]
     for (const attempt of attempts) {
       try {
         await attempt()
@@ -134,7 +151,7 @@ describe('a mistake in the scripts is found:', () => {
     const { client } = mistaken(['nothing of the kind', ''])
     const prefix = uniquePrefix()
     const make = (clock: ControlledClock): RedisStore => new RedisStore(client, { clock, prefix })
-    const all = [...conformance(make), () => allExpire(prefix), () => refusesNewerKinds(make)]
+    const all = [...conformance(make), () => allExpire(prefix), () => refusesNewerKinds(make), () => keepsExpiries(make)]
     for (const run of all) await run()
     expect(all.length).toBeGreaterThan(80)
   })
