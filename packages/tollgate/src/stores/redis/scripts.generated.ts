@@ -399,6 +399,8 @@ v.subject, v.charges, v.amounts, v.body = struct.unpack('<I4c0I4c0I4c0I4c0', raw
 return v
 end
 local FIELDS = 12
+local KIND, AMOUNT, MAX, WINDOW, REFILL, KEY, AT, CELL, OWN, LARGEST = 0, 1, 2, 3, 4, 5, 6, 7, 10, 11
+local REFUSED, IF_KNOWN, BELIEVED, INDEXED, WITH_RECEIPT = 120, 117, 97, 105, 107
 local CHECK, RESERVE = 99, 114
 local DENIED, ADMITTED, STALE, UNKNOWN, REPEATED, FAILED = 0, 1, 2, 3, 4, 9
 local YEAR_MS = 34560000000
@@ -481,23 +483,23 @@ return function(now, what, keys_at, args_at)
 local action = string.byte(what, 1)
 local n = {}
 for number in string.gmatch(what, '%d+') do n[#n + 1] = tonumber(number) end
-local index = string.byte(what, 5) == 105 and KEYS[keys_at + #R]
+local index = string.byte(what, 5) == INDEXED and KEYS[keys_at + #R]
 local place = keys_at + #R + (index and 1 or 0)
 local reservation_key = action == RESERVE and KEYS[place]
-local receipt_key = string.byte(what, 6) == 107 and KEYS[place + (reservation_key and 1 or 0)]
+local receipt_key = string.byte(what, 6) == WITH_RECEIPT and KEYS[place + (reservation_key and 1 or 0)]
 local records = {}
 for i = 1, #R do
 if R[i] then records[i] = load(KEYS[keys_at + i - 1], R[i]) else records[i] = { key = KEYS[keys_at + i - 1] } end
 end
 local own = records[1]
-if own.plan == '' and string.byte(what, 3) == 117 then
+if own.plan == '' and string.byte(what, 3) == IF_KNOWN then
 local since = redis.call('GET', string.match(own.key, '^.-}'))
 if not since or tonumber(since) > now - n[NUMBERS + QUOTAS + 1] then return described({}, UNKNOWN, now) end
 end
-local admitted, is_stale = string.byte(what, 2) ~= 120, now >= n[1]
+local admitted, is_stale = string.byte(what, 2) ~= REFUSED, now >= n[1]
 local quota = NUMBERS
 for i = 1, #C, FIELDS do
-local kind, amount, max, window, r = C[i], C[i + 1], C[i + 2], C[i + 3], records[C[i + 5]]
+local kind, amount, max, window, r = C[i + KIND], C[i + AMOUNT], C[i + MAX], C[i + WINDOW], records[C[i + KEY]]
 if amount < 0 then amount = n[-amount] end
 if max < 0 then max = n[-max] end
 if kind == LOG then
@@ -507,20 +509,20 @@ admitted = false
 if amount <= max then r.frees_at = reaching(r.key, r.log, r.log.used + amount - max) end
 end
 else
-local w, at, start_at, end_at = r.w, C[i + 6], 0, 0
+local w, at, start_at, end_at = r.w, C[i + AT], 0, 0
 if kind == QUOTA then
 quota = quota + 1
-start_at, end_at = n[C[i + 10]], n[quota]
+start_at, end_at = n[C[i + OWN]], n[quota]
 if now < start_at then is_stale = true end
 elseif kind == ANCHOR then
-start_at = n[C[i + 10]]
-if w[at] == 0 and string.byte(what, 4) == 97 or w[at] ~= 0 and w[at] ~= start_at then is_stale = true end
+start_at = n[C[i + OWN]]
+if w[at] == 0 and string.byte(what, 4) == BELIEVED or w[at] ~= 0 and w[at] ~= start_at then is_stale = true end
 end
-if is_ahead(kind, w, at, r.holds, C[i + 7], now) then
-repair(kind, start_at, end_at, w, at, r.holds, C[i + 7], now)
+if is_ahead(kind, w, at, r.holds, C[i + CELL], now) then
+repair(kind, start_at, end_at, w, at, r.holds, C[i + CELL], now)
 r.is_changed, r.is_repaired, r.holds_changed = true, true, r.holds ~= nil
 end
-if not passes(kind, amount, max, window, C[i + 4], start_at, w, at, r.holds, C[i + 7], now) then admitted = false end
+if not passes(kind, amount, max, window, C[i + REFILL], start_at, w, at, r.holds, C[i + CELL], now) then admitted = false end
 end
 end
 local asked_before = reservation_key or receipt_key
@@ -552,15 +554,15 @@ end
 local ttl, serial, kept = 0, 0, nil
 if reservation_key then ttl, serial, kept = tonumber(ARGV[own_args + 1]), tonumber(ARGV[own_args + 2]), {} end
 for i = 1, #C, FIELDS do
-local kind, amount, max, window, refill, r = C[i], C[i + 1], C[i + 2], C[i + 3], C[i + 4], records[C[i + 5]]
+local kind, amount, max, window, refill, r = C[i + KIND], C[i + AMOUNT], C[i + MAX], C[i + WINDOW], C[i + REFILL], records[C[i + KEY]]
 if amount < 0 then amount = n[-amount] end
 if max < 0 then max = n[-max] end
-local start_at = C[i + 10] > 0 and n[C[i + 10]] or 0
+local start_at = C[i + OWN] > 0 and n[C[i + OWN]] or 0
 if kind == LOG then
 repair_log(r.key, r.log, now)
-if append(r.key, r.log, window, now, amount) then remember(index, ARGV[args_at + C[i + 5] - 1], now, window + 660000) end
+if append(r.key, r.log, window, now, amount) then remember(index, ARGV[args_at + C[i + KEY] - 1], now, window + 660000) end
 else
-local w, at = r.w, C[i + 6]
+local w, at = r.w, C[i + AT]
 r.is_changed = true
 if kind == BUCKET then r.retain_ms = math.max(r.retain_ms or 0, math.ceil(max * window / refill)) end
 if reservation_key and (kind == QUOTA or kind == CONCURRENCY or kind == CAPACITY) then
@@ -571,12 +573,12 @@ end
 if amount > 0 then
 local holds = r.holds or {}
 local h = #holds
-holds[h + 1], holds[h + 2], holds[h + 3], holds[h + 4], holds[h + 5], holds[h + 6] = C[i + 7], serial, amount, now + ttl, kind == QUOTA and start_at or 0, now
+holds[h + 1], holds[h + 2], holds[h + 3], holds[h + 4], holds[h + 5], holds[h + 6] = C[i + CELL], serial, amount, now + ttl, kind == QUOTA and start_at or 0, now
 r.holds, r.holds_changed, r.retain_ms = holds, true, math.max(r.retain_ms or 0, ttl)
 end
 else
 local largest = apply(kind, amount, max, window, refill, start_at, w, at, now)
-if largest > C[i + 11] or largest < -C[i + 11] then r.is_wide = true end
+if largest > C[i + LARGEST] or largest < -C[i + LARGEST] then r.is_wide = true end
 end
 end
 if kept then kept[#kept + 1] = struct.pack('<I6I7', start_at, amount) end
