@@ -82,6 +82,7 @@ export class DecisionBatches {
       for (const arg of asked.args) args.push(arg)
     }
     if (layout.data !== undefined) args.push(layout.data)
-    return (await this.#connection.run(layout, keys, args)) as Buffer[]
+    const replies = (await this.#connection.run(layout, keys, args)) as Buffer | Buffer[]
+    return Array.isArray(replies) ? replies : [replies]
   }
 }

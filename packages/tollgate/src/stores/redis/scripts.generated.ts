@@ -659,6 +659,7 @@ replies[#replies + 1] = reply
 key = key + KEYS_EACH + (index == 105 and 1 or 0) + (action == 114 and 1 or 0) + (receipt == 107 and 1 or 0)
 arg = arg + KEYS_EACH + (action == 114 and 6 or 0)
 until arg > LAST
+if #replies == 1 then return replies[1] end
 return replies`
 
 /** What a simple charge does there, by the kind of its cell; words in capitals stand for its own words and numbers. */

@@ -21,7 +21,7 @@
 --   known of is not to be decided, a when the anchor is only believed, i when it has an index, k when it has a receipt, t
 --   when it brings the time ('-' otherwise); then, each after a space: until when its charges are those of
 --   now, its numbers, the ends of its quotas' periods, ms that totals on record matter, and the time.
--- Returns one string per request: B status, I6 now, and for each of R an I4 length and the record as it was before, or of a
+-- Returns one string per request, in a list when they are several: B status, I6 now, and for each of R an I4 length and the record as it was before, or of a
 --   log I7 used, I7 total, I6 newest and I6 the instant of the entry after which it frees enough.
 --   Status: 0 denied, 1 admitted, 2 stale, 3 unknown, 4 admitted before, 9 failed (and a text).
 
@@ -328,4 +328,6 @@ repeat
   key = key + KEYS_EACH + (index == 105 and 1 or 0) + (action == 114 and 1 or 0) + (receipt == 107 and 1 or 0)
   arg = arg + KEYS_EACH + (action == 114 and 6 or 0)
 until arg > LAST
+-- Redis sends a string sooner than a list of one.
+if #replies == 1 then return replies[1] end
 return replies
