@@ -296,7 +296,8 @@ export class Engine {
     return decision
   }
 
-  #ask(inquiry: Inquiry, charges: Charges, now: number, compilation = 1): MaybePromise<Decision> {
+  #ask(inquiry: Inquiry, compiled: Charges, now: number, compilation = 1): MaybePromise<Decision> {
+    const charges = this.config.store.isRemote ? copied(compiled) : compiled
     const command = this.#command(inquiry, charges.charges, now)
     if (this.#breaker.isOpen) return this.#decideWithoutStore(inquiry, command, charges, this.#breaker.refusal())
     if (this.replay.size > 0 && !inquiry.isReplayed && this.replay.has(inquiry.request.subject)) return this.#replayFirst(inquiry, command, charges)
@@ -308,12 +309,14 @@ export class Engine {
 
   async #hearLater(answer: Promise<Outcome>, inquiry: Inquiry, command: DecideCommand, charges: Charges, compilation: number): Promise<Decision> {
     // The scratch is used again before the answer comes.
-    const kept: Charges = { limits: [...charges.limits], charges: charges.charges.map((c) => ({ ...c })) }
+    const kept = this.config.store.isRemote ? charges : copied(charges)
     let outcome: Outcome
     try {
       outcome = await this.#guard.within(answer, inquiry.request.signal)
     } catch (error) {
-      return this.#decideWithoutStore(inquiry, { ...command, charges: kept.charges }, kept, error, isLate(error) ? answer : undefined)
+      // What the store was given it may still be reading.
+      const own = copied(kept)
+      return this.#decideWithoutStore(inquiry, { ...command, charges: own.charges }, own, error, isLate(error) ? answer : undefined)
     }
     return this.#hear(outcome, inquiry, command, kept, compilation)
   }
@@ -536,6 +539,10 @@ export class Engine {
     const { content: _, ...rest } = request
     this.events.emit('decision', { request: rest, action, decision })
   }
+}
+
+function copied({ limits, charges }: Charges): Charges {
+  return { limits: [...limits], charges: charges.map((c) => ({ ...c })) }
 }
 
 export const newReservationId = (): string => `r_${randomUUID().replaceAll('-', '')}`

@@ -120,6 +120,8 @@ export interface CounterStore {
   readonly name: string
   /** How long a call of it may take, unless the engine's options say: what waits for a disk needs longer. Default 50. */
   readonly timeoutMs?: number
+  /** It answers later, and keeps the charges of a decision until then: they are its own, and nobody uses them again. */
+  readonly isRemote?: boolean
   /** It counts attempts with one receipt, or at one reservation, once: their answers may be lost on the way. */
   readonly keepsReceipts?: boolean
   decide(command: DecideCommand): MaybePromise<Outcome>

@@ -40,6 +40,7 @@ const ERASED_AT_ONCE = '500'
  */
 export class RedisStore implements CounterStore {
   readonly name = 'redis'
+  readonly isRemote = true
   readonly keepsReceipts = true
   readonly #connection: RedisConnection
   readonly #names: Names
@@ -64,16 +65,14 @@ export class RedisStore implements CounterStore {
   }
 
   async decide(command: DecideCommand): Promise<Outcome> {
-    const { subject, action } = command
+    const { subject, action, charges } = command
     this.#presence.start()
-    // Whoever asks uses the charges again before the answer comes.
-    const charges = command.charges.map((c) => ({ ...c }))
     const anchor = charges.find(({ kind }) => kind === CellKind.anchor)
     const hint = anchor && this.#anchors.get(subject)
     const hintedAnchor = anchor && anchor.startAt === hint ? hint : undefined
     const layout = this.#layouts.find(command)
     // Until it is known that this Redis was in use all the time, nobody is taken to be new.
-    const kept = { ...command, charges, ...(command.recordedMs !== undefined && !this.#presence.isOlderThan(command.recordedMs) && { recordedMs: Infinity }) }
+    const kept = command.recordedMs === undefined || this.#presence.isOlderThan(command.recordedMs) ? command : { ...command, recordedMs: Infinity }
     const reply = await this.#batches.ask(layout, decisionRequest(kept, layout, this.#names.of(subject), hintedAnchor !== undefined, this.#clock?.now()))
     const outcome = understood(() => outcomeOf(reply, layout, kept, hintedAnchor))
     if (outcome.stale?.anchorAt !== undefined) this.#correct(subject, outcome.stale.anchorAt, outcome.at)
