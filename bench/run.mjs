@@ -1,4 +1,4 @@
-/** `npm run bench [-- memory|heap|http|ledger|record|redis …]`: measures against peers in one run, prints tables and keeps them. */
+/** `npm run bench [-- memory|heap|http|ledger|record|redis|outage …]`: measures against peers in one run, prints tables and keeps them. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { heap } from './heap.mjs'
@@ -6,9 +6,10 @@ import { http } from './http.mjs'
 import { ledger } from './ledger.mjs'
 import { memory } from './memory.mjs'
 import { record } from './record.mjs'
+import { outage } from './outage.mjs'
 import { redis } from './redis.mjs'
 
-const PARTS = { memory, heap, http, ledger, record, redis }
+const PARTS = { memory, heap, http, ledger, record, redis, outage }
 const RESULTS = new URL('results.json', import.meta.url)
 const REPORT = new URL('RESULTS.md', import.meta.url)
 
