@@ -43,7 +43,7 @@ const MISTAKES: Readonly<Record<string, readonly [find: string, replace: string]
   'a kind that is not known is let pass': ['unknown_kind(kind)\nend\nlocal function format_of', 'return 6\nend\nlocal function format_of'],
   'holds never end': ['holds[i] == cell and holds[i + 3] > now and', 'holds[i] == cell and'],
   'a hold is of any period': ['and holds[i + 4] == start_at then', 'then'],
-  'what is ahead of the clock stays there': ['if is_ahead(kind, w, at, r.holds, C[i + 7], now) then', 'if false then'],
+  'what is ahead of the clock stays there': ['if is_ahead(kind, w, at, r.holds, C[i + CELL], now) then', 'if false then'],
   'an extension counts from the expiry': ["local expires_at = now + tonumber(ARGV[5])", 'local expires_at = v.expires_at + tonumber(ARGV[5])'],
   'a narrow count overflows': ['while width < 3 and largest >=', 'while false and largest >='],
   'another namespace settles': ['string.sub(v.subject, 1, #prefix) ~= prefix', 'false'],
