@@ -13,7 +13,7 @@ const scripts = readdirSync(FOLDER)
   .map((file) => {
     const text = read(file)
     for (const section of SECTIONS) if (!section.test(text)) throw new Error(`${FOLDER}/${file}: it does not say ${section.source.slice(4)}`)
-    return { name: file.slice(0, -'.lua'.length), body: compact(text.replace(/^--- include (\S+)$/gm, (_, included) => read(`${included}.lua`))) }
+    return { name: file.slice(0, -'.lua'.length), type: typeOf(text), body: compact(text.replace(/^--- include (\S+)$/gm, (_, included) => read(`${included}.lua`))) }
   })
 
 /** What a simple charge does in a decision, by the kind of its cell: see `CellKind`. */
@@ -32,13 +32,22 @@ export const SIMPLE = {
 ${Object.entries(SIMPLE).map(([kind, name]) => `  ${kind}: ${literal(compact(read(`simple/${name}.lua`)))},\n`).join('')}} as const
 
 export const SCRIPTS = {
-${scripts.filter(({ name }) => name !== 'decide').map(({ name, body }) => `  ${name}: { sha: '${createHash('sha1').update(body).digest('hex')}', text: ${literal(body)} },\n`).join('')}} as const satisfies Record<string, Script>
+${scripts.filter(({ name }) => name !== 'decide').map(({ name, type, body }) => `  ${name}: { sha: '${createHash('sha1').update(body).digest('hex')}', text: ${literal(body)} } as ${type},\n`).join('')}} as const
 `,
 )
 
 function read(file) {
   // Checkouts on Windows may end lines otherwise, which must not make another script.
   return readFileSync(`${FOLDER}/${file}`, 'utf8').replaceAll('\r\n', '\n')
+}
+
+/** How many keys and arguments a script takes, by name: from its lines `--@ keys …` and `--@ args …`. */
+function typeOf(text) {
+  const tuple = (what) => {
+    const names = new RegExp(`^--@ ${what} (.*)$`, 'm').exec(text)?.[1].split(' ') ?? ['...any']
+    return `[${names.map((name) => (name.startsWith('...') ? `${name}: string[]` : `${name}: string`)).join(', ')}]`
+  }
+  return `Script<${tuple('keys')}, ${tuple('args')}>`
 }
 
 /** Comments and indentation are for the files. Lines stay apart, so that an error's line can be found in the text. */

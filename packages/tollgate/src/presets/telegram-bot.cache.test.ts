@@ -1,8 +1,8 @@
-import { Cluster, Redis } from 'ioredis'
-import { createClient, createCluster } from 'redis'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { controlledClock } from '../testing/clock.ts'
-import { clusterUrl, redisUrl, uniquePrefix } from '../testing/redis-servers.ts'
+import { REDIS_CLIENTS } from '../testing/redis-clients.ts'
+import { redisUrl, uniquePrefix } from '../testing/redis-servers.ts'
 import { CacheManager } from './telegram-bot/cache-manager.ts'
 import { type RedisClient, redisConnection, type Send } from './telegram-bot/redis-client.ts'
 
@@ -11,28 +11,7 @@ interface Opened {
   close(): Promise<unknown>
 }
 
-const nodesOf = async () => (await clusterUrl()).split(',')
-
-const CLIENTS: Record<string, () => Promise<Opened>> = {
-  async ioredis() {
-    const client = new Redis(await redisUrl())
-    return { client, close: () => client.quit() }
-  },
-  async 'node-redis'() {
-    const client = createClient({ url: await redisUrl() })
-    await client.connect()
-    return { client, close: () => client.close() }
-  },
-  async 'an ioredis cluster'() {
-    const client = new Cluster(await nodesOf())
-    return { client, close: () => client.quit() }
-  },
-  async 'a node-redis cluster'() {
-    const client = createCluster({ rootNodes: (await nodesOf()).map((url) => ({ url })) })
-    await client.connect()
-    return { client, close: () => client.close() }
-  },
-}
+const CLIENTS: Record<string, () => Promise<Opened>> = REDIS_CLIENTS
 
 /** A busy machine is no lost Redis. */
 const PATIENT = { timeoutMs: 10_000 }

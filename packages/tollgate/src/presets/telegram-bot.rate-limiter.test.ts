@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis'
-import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MemoryStore } from '../stores/memory/index.ts'
 import { controlledClock } from '../testing/clock.ts'
-import { redisUrl, uniquePrefix } from '../testing/redis-servers.ts'
+import { REDIS_CLIENTS } from '../testing/redis-clients.ts'
+import { uniquePrefix } from '../testing/redis-servers.ts'
 import { OperationType, RateLimiter, SubscriptionTier } from './telegram-bot.ts'
 
 const START_AT = Date.UTC(2027, 0, 31, 12)
@@ -16,17 +16,7 @@ interface Opened {
   close(): Promise<unknown>
 }
 
-const CLIENTS: Record<string, () => Promise<Opened>> = {
-  async ioredis() {
-    const client = new Redis(await redisUrl())
-    return { client, close: () => client.quit() }
-  },
-  async 'node-redis'() {
-    const client = createClient({ url: await redisUrl() })
-    await client.connect()
-    return { client, close: () => client.close() }
-  },
-}
+const CLIENTS: Record<string, () => Promise<Opened>> = REDIS_CLIENTS
 
 describe.each(Object.entries(CLIENTS))('limits in Redis by %s', (_, open) => {
   let client: Client

@@ -9,14 +9,17 @@ declare module 'vitest' {
   }
 }
 
-/** The run's Redis server, or the one that REDIS_URL names. All tests share it: each keeps to keys under a `uniquePrefix`. */
+/**
+ * The run's Redis server, or the one that TEST_REDIS_URL names: never that of REDIS_URL, which may be in use. All tests
+ * share it, each keeps to keys under a `uniquePrefix`, and all forget its scripts now and then.
+ */
 export async function redisUrl(): Promise<string> {
-  return process.env['REDIS_URL'] || launch('/redis')
+  return process.env['TEST_REDIS_URL'] || launch('/redis')
 }
 
-/** URLs of the nodes of the run's Redis Cluster of three masters, between commas, or what REDIS_CLUSTER_URL names. */
+/** URLs of the nodes of the run's Redis Cluster of three masters, between commas, or what TEST_REDIS_CLUSTER_URL names. */
 export async function clusterUrl(): Promise<string> {
-  return process.env['REDIS_CLUSTER_URL'] || launch('/cluster')
+  return process.env['TEST_REDIS_CLUSTER_URL'] || launch('/cluster')
 }
 
 /** What the keys of one test begin with. */

@@ -98,12 +98,12 @@ async function allExpire(prefix: string): Promise<void> {
 }
 
 /** A record in which a newer version has left a cell of a kind of its own. */
-async function refusesNewerKinds(make: (clock: ControlledClock) => RedisStore): Promise<void> {
+async function refusesNewerKinds(prefix: string, make: (clock: ControlledClock) => RedisStore): Promise<void> {
   const clock = controlledClock(1_800_000_000_000)
   const store = make(clock)
   const consume = (plan: string) => store.decide({ subject: 'newer', plan, charges: [chargeOf({ cell: 'planted/pause', kind: CellKind.cooldown, windowMs: 1 })], now: clock.now(), action: 'consume' })
   await consume('plan')
-  for await (const keys of redis.scanStream({ match: '*snewer', count: 1000 })) {
+  for await (const keys of redis.scanStream({ match: `${prefix}*snewer`, count: 1000 })) {
     for (const key of keys as string[]) await redis.setrange(key, 8 + 'plan'.length + 4, '\x0f')
   }
   clock.advance(1)
@@ -112,13 +112,13 @@ async function refusesNewerKinds(make: (clock: ControlledClock) => RedisStore): 
 }
 
 /** What one request needs for long, others that need it for a short time only must not take away. */
-async function keepsExpiries(make: (clock: ControlledClock) => RedisStore): Promise<void> {
+async function keepsExpiries(prefix: string, make: (clock: ControlledClock) => RedisStore): Promise<void> {
   const clock = controlledClock(1_800_000_000_000)
   const store = make(clock)
   const consume = (plan: string, kind: CellKind) => store.decide({ subject: 'lasting', plan, charges: [chargeOf({ cell: `planted/${kind}`, kind, max: 9, windowMs: 1 })], now: clock.now(), action: 'consume' })
   await consume('plan', CellKind.capacity)
   await consume('other', CellKind.cooldown)
-  for await (const keys of redis.scanStream({ match: '*slasting', count: 1000 })) {
+  for await (const keys of redis.scanStream({ match: `${prefix}*slasting`, count: 1000 })) {
     for (const key of keys as string[]) {
       const left = await redis.pttl(key)
       await redis.del(key)
@@ -134,7 +134,7 @@ describe('a mistake in the scripts is found:', () => {
     let stores = 0
     const make = (clock: ControlledClock): RedisStore => new RedisStore(client, { clock, prefix: `${prefix}${++stores}:` })
     let found: unknown
-    const attempts: Run[] = [...conformance(make), () => differential(make, { runs: 150, seed: 7, shrink: false }), () => allExpire(prefix), () => refusesNewerKinds(make), () => keepsExpiries(make)]
+    const attempts: Run[] = [...conformance(make), () => differential(make, { runs: 150, seed: 7, shrink: false }), () => allExpire(prefix), () => refusesNewerKinds(prefix, make), () => keepsExpiries(prefix, make)]
     for (const attempt of attempts) {
       try {
         await attempt()
@@ -151,7 +151,7 @@ describe('a mistake in the scripts is found:', () => {
     const { client } = mistaken(['nothing of the kind', ''])
     const prefix = uniquePrefix()
     const make = (clock: ControlledClock): RedisStore => new RedisStore(client, { clock, prefix })
-    const all = [...conformance(make), () => allExpire(prefix), () => refusesNewerKinds(make), () => keepsExpiries(make)]
+    const all = [...conformance(make), () => allExpire(prefix), () => refusesNewerKinds(prefix, make), () => keepsExpiries(prefix, make)]
     for (const run of all) await run()
     expect(all.length).toBeGreaterThan(80)
   })

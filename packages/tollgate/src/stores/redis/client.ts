@@ -33,7 +33,7 @@ export interface RedisConnection {
   /** The same command to every master. */
   everywhere(args: readonly string[]): Promise<unknown[]>
   /** One round trip; a second one where Redis has not seen the script yet, or has forgotten it in a restart or failover. */
-  run(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown>
+  run<Keys extends readonly string[], Args extends readonly string[]>(script: Script<Keys, Args>, keys: NoInfer<Keys>, args: NoInfer<Args>): Promise<unknown>
 }
 
 /** @throws TypeError for what is no client of Redis */

@@ -83,8 +83,8 @@ export class RedisStore implements CounterStore {
   async settle({ id, action, keyPrefix = '', onlyOpen, amounts, isRecorded, ttlMs }: SettleCommand): Promise<SettleOutcome> {
     const key = this.#names.reservation(id)
     if (key === undefined) return { result: 'unknown' }
-    const args = [this.#now(), ACTIONS[action], keyPrefix, amounts ? JSON.stringify(amounts) : '', String(ttlMs ?? 0), onlyOpen ? '1' : '', isRecorded ? '1' : '']
-    const [result, raw] = (await this.#connection.run(SCRIPTS.settle, [key], args)) as [Buffer, Buffer | undefined]
+    const used = amounts ? JSON.stringify(amounts) : ''
+    const [result, raw] = (await this.#connection.run(SCRIPTS.settle, [key], [this.#now(), ACTIONS[action], keyPrefix, used, String(ttlMs ?? 0), onlyOpen ? '1' : '', isRecorded ? '1' : ''])) as [Buffer, Buffer | undefined]
     const came = result.toString() as SettleOutcome['result']
     return came === 'unknown' ? { result: came } : { result: came, reservation: readReservation(raw!, came === 'settled-before') }
   }
@@ -94,9 +94,9 @@ export class RedisStore implements CounterStore {
     const names = this.#names.of(subject)
     const logs = kept.flatMap(({ charge, isCountedPer }, limit) => (!isCountedPer && isPartitioned(charge) ? [{ limit, charge }] : []))
     const counted = kept.flatMap(({ charge, isCountedPer }, limit) => (isCountedPer ? [{ limit, charge }] : []))
-    const args = [this.#now(), String(MAX_PARTITIONS_LISTED), names.parts, ...logs.map(({ charge }) => String(charge.windowMs))]
-    for (const { charge } of counted) args.push(memberPrefix(charge), charge.kind === CellKind.slidingLog ? String(charge.windowMs) : '0')
-    const answer = (await this.#connection.run(SCRIPTS.usage, [names.record, names.index, ...logs.map(({ charge }) => names.parts + memberOf(charge))], args)) as Buffer[]
+    const windows = logs.map(({ charge }) => String(charge.windowMs))
+    const asked = counted.flatMap(({ charge }) => [memberPrefix(charge), charge.kind === CellKind.slidingLog ? String(charge.windowMs) : '0'])
+    const answer = (await this.#connection.run(SCRIPTS.usage, [names.record, names.index, ...logs.map(({ charge }) => names.parts + memberOf(charge))], [this.#now(), String(MAX_PARTITIONS_LISTED), names.parts, ...windows, ...asked])) as Buffer[]
     const at = Number(answer[0]!.toString())
     const record = answer[1]!
     const entries: UsageEntry[] = []

@@ -1,9 +1,8 @@
-import { Cluster, Redis } from 'ioredis'
-import { createClient, createCluster } from 'redis'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { storeConformance } from '../../testing/conformance/index.ts'
 import { differential } from '../../testing/differential/index.ts'
-import { clusterUrl, redisUrl, uniquePrefix } from '../../testing/redis-servers.ts'
+import { REDIS_CLIENTS } from '../../testing/redis-clients.ts'
+import { uniquePrefix } from '../../testing/redis-servers.ts'
 import type { ControlledClock } from '../../testing/clock.ts'
 import { connectionOf, type RedisClient } from './client.ts'
 import { RedisStore } from './index.ts'
@@ -13,28 +12,7 @@ interface Connected {
   close(): Promise<unknown>
 }
 
-const nodesOf = (urls: string) => urls.split(',').map((url) => ({ host: new URL(url).hostname, port: Number(new URL(url).port) }))
-
-const CLIENTS: Readonly<Record<string, () => Promise<Connected>>> = {
-  async ioredis() {
-    const client = new Redis(await redisUrl())
-    return { client, close: () => client.quit() }
-  },
-  async 'node-redis'() {
-    const client = createClient({ url: await redisUrl() })
-    await client.connect()
-    return { client, close: () => client.close() }
-  },
-  async 'ioredis on a cluster'() {
-    const client = new Cluster(nodesOf(await clusterUrl()))
-    return { client, close: () => client.quit() }
-  },
-  async 'node-redis on a cluster'() {
-    const client = createCluster({ rootNodes: (await clusterUrl()).split(',').map((url) => ({ url })) })
-    await client.connect()
-    return { client, close: () => client.close() }
-  },
-}
+const CLIENTS: Readonly<Record<string, () => Promise<Connected>>> = REDIS_CLIENTS
 
 const RUNS = process.env['TOLLGATE_LONG'] ? 1000 : 100
 

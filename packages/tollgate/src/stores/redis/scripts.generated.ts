@@ -705,7 +705,7 @@ redis.call('ZREM', KEYS[i + 1], member)
 end
 left = left + redis.call('ZCARD', KEYS[i + 1])
 end
-return left` },
+return left` } as Script<[record: string, partitions: string, reservations: string], [parts: string, base: string, most: string]>,
   presence: { sha: 'dd782d1681c9f00d48694156bbb06d198b760134', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
@@ -719,7 +719,7 @@ redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local since = tonumber(redis.call('GET', KEYS[2]) or now)
 redis.call('SET', KEYS[2], string.format('%.0f', since), 'PX', ARGV[2])
-return { redis.call('ZCARD', KEYS[1]), string.format('%.0f', now - since) }` },
+return { redis.call('ZCARD', KEYS[1]), string.format('%.0f', now - since) }` } as Script<[processes: string, since: string], [process: string, goneAfterMs: string]>,
   reset: { sha: '4c35f8e4b0e88ed6a65295054cb214fe2c70b183', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
@@ -1051,7 +1051,7 @@ r.holds = holds
 save(KEYS[1], r, now, tonumber(ARGV[3]))
 changed = changed + 1
 end
-return changed` },
+return changed` } as Script<[record: string, index: string], [now: string, parts: string, keepMs: string, ...cells: string[]]>,
   settle: { sha: '9946f5fbb20714ffd4a9f2ee1e351b16328fbd8d', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
@@ -1613,7 +1613,7 @@ redis.call('ZREM', reservations, member)
 else
 remember(reservations, member, now, put_reservation(KEYS[1], v, now))
 end
-return { 'settled', packed_reservation(v) }` },
+return { 'settled', packed_reservation(v) }` } as Script<[reservation: string], [now: string, action: string, prefix: string, amounts: string, ttlMs: string, onlyOpen: string, isRecorded: string]>,
   usage: { sha: '318e39b0fd99de4195c230b99ce5bb9608f9a1f0', text: `local function clock(given)
 if given ~= '' then return tonumber(given) end
 local t = redis.call('TIME')
@@ -1996,5 +1996,5 @@ end
 end
 end
 end
-return answer` },
-} as const satisfies Record<string, Script>
+return answer` } as Script<[record: string, index: string, ...logs: string[]], [now: string, most: string, parts: string, ...windowsAndLimits: string[]]>,
+} as const

@@ -2,6 +2,8 @@
 --
 -- KEYS: the subject's record, its index of partitions, its index of reservations.
 -- ARGV: what the names of partitions' keys begin with, and those of reservations; the most keys to delete of each.
+--@ keys record partitions reservations
+--@ args parts base most
 -- Returns how many there may be still.
 
 local left = 0

@@ -2,6 +2,8 @@
 --
 -- KEYS: the processes, scored with when they were last heard of, by Redis's own clock; since when some process was always there.
 -- ARGV: this process; ms after which one that was not heard of is gone.
+--@ keys processes since
+--@ args process goneAfterMs
 -- Returns how many there are, and for how many ms there was always one.
 --- include lib/time
 

@@ -4,6 +4,8 @@
 -- KEYS: the subject's record, its index.
 -- ARGV: now, or '' for Redis's clock; what the names of partitions' keys begin with; ms that the record matters at least; then
 --   each cell as its number and what its members in the index begin with, without their kind; none: all.
+--@ keys record index
+--@ args now parts keepMs ...cells
 -- Returns how many keys were changed or deleted.
 --- include lib/time
 --- include lib/cell

@@ -4,6 +4,8 @@
 -- ARGV: now, or '' for Redis's clock; c, r, u or e (commit, release, undo, extend); what the subject begins with; the
 --   amounts that were used, by meter, as JSON, or ''; ttl of an extension; 1 when only an open one is to be released;
 --   1 when the quotas of a subject that nothing is known of are on record, and left alone.
+--@ keys reservation
+--@ args now action prefix amounts ttlMs onlyOpen isRecorded
 -- Returns {what came of it, the reservation as it is then}: 'settled', 'settled-before', 'expired', or 'unknown' alone.
 --- include lib/time
 --- include lib/cell

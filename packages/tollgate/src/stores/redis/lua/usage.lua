@@ -4,6 +4,8 @@
 -- ARGV: now, or '' for Redis's clock; the most partitions to list; what the names of their keys begin with; the windows of
 --   those logs, in ms; then for each limit that is counted per something what its members in the index begin with, and the
 --   window of its log, or 0.
+--@ keys record index ...logs
+--@ args now most parts ...windowsAndLimits
 -- Returns {now, the record, a log for each of those keys …, then name and content of each partition …}; a log as
 --   I7 used, I6 newest.
 --- include lib/time
