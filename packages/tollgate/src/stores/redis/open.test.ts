@@ -57,7 +57,7 @@ describe('a client of ours', () => {
     const errors: Error[] = []
     const redis = await openRedis(`redis://127.0.0.1:${proxy.port}`, { prefix: uniquePrefix(), connectTimeoutMs: 10, onError: (error) => errors.push(error) })
     await expect(redis.store.lastPlan('u')).rejects.toThrow(/enableOfflineQueue|Connection is closed|ECONN/)
-    await expect.poll(() => errors.length).toBeGreaterThan(0)
+    await expect.poll(() => errors.length, { timeout: 20_000 }).toBeGreaterThan(0)
     await proxy.mend()
     await expect.poll(() => redis.store.lastPlan('u').catch(() => 'not yet'), { timeout: 20_000 }).toBeUndefined()
     await redis.close()

@@ -307,7 +307,7 @@ describe('a partition', () => {
     // Nobody knows since when the partition is there.
     expect((await decide('user:1', DAY_MS)).stale).toEqual({ isUnknown: true })
     await driver.consume('user:1', quota())
-    await expect.poll(() => store.processes()).toBe(2)
+    await expect.poll(() => store.processes(), { timeout: 20_000 }).toBe(2)
     // 256 partitions: another subject of the same one.
     const tag = driver.reservationId('user:1', '').slice(-2)
     const neighbours = Array.from({ length: 5000 }, (_, i) => `other:${i}`).filter((subject) => driver.reservationId(subject, '').endsWith(tag))
