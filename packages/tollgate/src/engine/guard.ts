@@ -3,12 +3,14 @@ import type { FailurePolicy } from '../define/limits.ts'
 import { TollgateError } from '../errors/index.ts'
 import type { Breaker } from './breaker.ts'
 import type { Clock } from './clock.ts'
+import { Deadlines } from './deadlines.ts'
 
 /** Keeps calls to a remote store within bounds: so many at a time, each with a deadline, and none while its breaker is open. */
 export class StoreGuard {
   readonly #clock: Clock
   readonly #timeoutMs: number
   readonly #maxInFlight: number
+  readonly #deadlines: Deadlines
   readonly breaker: Breaker | undefined
   #inFlight = 0
   #onIdle: (() => void)[] = []
@@ -17,6 +19,7 @@ export class StoreGuard {
     this.#clock = clock
     this.#timeoutMs = timeoutMs
     this.#maxInFlight = maxInFlight
+    this.#deadlines = new Deadlines(clock, timeoutMs)
     this.breaker = breaker
   }
 
@@ -28,37 +31,50 @@ export class StoreGuard {
   }
 
   /** `call`, or STORE_UNAVAILABLE at the deadline, or ABORTED as soon as the signal says so. */
-  async within<T>(call: Promise<T>, signal?: AbortSignal): Promise<T> {
+  within<T>(call: Promise<T>, signal?: AbortSignal): Promise<T> {
     this.#inFlight++
     const era = this.breaker?.era ?? 0
-    let cancel = (): void => {}
-    let onAbort = (): void => {}
-    const ends = new Promise<never>((_, reject) => {
-      cancel = this.#clock.after(this.#timeoutMs, () => reject(unavailable(`no answer within ${this.#timeoutMs} ms`, { details: { mayBeWritten: true } })))
-      onAbort = () => reject(aborted())
+    return new Promise<T>((resolve, reject) => {
+      let isOver = false
+      const end = (): void => {
+        isOver = true
+        spare()
+        signal?.removeEventListener('abort', onAbort)
+      }
+      const fail = (error: unknown): void => {
+        end()
+        reject(this.#failed(error, era))
+      }
+      const onAbort = (): void => fail(aborted())
+      const spare = this.#deadlines.begin(() => fail(unavailable(`no answer within ${this.#timeoutMs} ms`, { details: { mayBeWritten: true } })))
+      // A call may still be under way after its deadline: the bound counts those too.
+      call.then(
+        (answer) => {
+          if (!isOver) {
+            end()
+            this.breaker?.answered()
+            resolve(answer)
+          }
+          this.#done()
+        },
+        (error: unknown) => {
+          if (!isOver) fail(error)
+          this.#done()
+        },
+      )
       // It may have come between two calls of one request.
       if (signal?.aborted) onAbort()
-      signal?.addEventListener('abort', onAbort)
+      else signal?.addEventListener('abort', onAbort)
     })
-    try {
-      const answer = await Promise.race([call, ends])
-      this.breaker?.answered()
-      return answer
-    } catch (error) {
-      const failure = TollgateError.isInstance(error) ? error : unavailable('it failed', { cause: error })
-      if ((error as StoreFault | undefined)?.isStoreThere === true) {
-        this.breaker?.answered()
-        throw failure
-      }
-      // Somebody who keeps a row locked is no sign that the database is away.
-      if (isUnavailable(failure) && failure.details?.['isLocked'] !== true) this.breaker?.failed(failure, era, this.#inFlight - 1)
-      throw failure
-    } finally {
-      cancel()
-      signal?.removeEventListener('abort', onAbort)
-      // The call may still be under way after its deadline: the bound counts those too.
-      void call.then(() => this.#done(), () => this.#done())
-    }
+  }
+
+  /** What a caller is told, and the breaker of it. */
+  #failed(error: unknown, era: number): TollgateError {
+    const failure = TollgateError.isInstance(error) ? error : unavailable('it failed', { cause: error })
+    if ((error as StoreFault | undefined)?.isStoreThere === true) this.breaker?.answered()
+    // Somebody who keeps a row locked is no sign that the database is away.
+    else if (isUnavailable(failure) && failure.details?.['isLocked'] !== true) this.breaker?.failed(failure, era, this.#inFlight - 1)
+    return failure
   }
 
   /** When no call is under way any more, or those left are past their deadline: a store that hangs must not keep us. */
