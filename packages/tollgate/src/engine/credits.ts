@@ -4,9 +4,11 @@ import { DEFAULT_TTL_MS } from '../compile/request.ts'
 import { TollgateError } from '../errors/index.ts'
 import type { Balance } from '../ledger/account.ts'
 import type { LedgerAnswer } from '../ledger/commands.ts'
-import type { Action, Engine } from './engine.ts'
+import type { Engine } from './engine.ts'
+import type { Action } from './inquiry.ts'
 import { longerWait } from './decision.ts'
 import type { Credits, Decision, LimitState, TollgateRequest, Violation } from './types.ts'
+import { emptyReservation, recordUncounted } from './uncounted.ts'
 
 /** What a request costs: what it says itself, and never less than its operation does. */
 export function costOf({ vocabulary: { costs } }: Program, { operation, amounts }: TollgateRequest): number {
@@ -34,7 +36,7 @@ export async function decideWithCredits(engine: Engine, asked: TollgateRequest, 
   if (decision.violations.length > 0) {
     if (action === 'consume') {
       delete decision.reservation
-      if (decision.allowed) engine.recordUncounted(request, decision)
+      if (decision.allowed) recordUncounted(engine, request, decision)
     }
     return announced(engine, request, action, decision)
   }
@@ -135,8 +137,8 @@ async function deny(engine: Engine, decision: Decision, request: TollgateRequest
   // What the request would have added was taken back.
   if (action !== 'check') decision.limits = (await engine.decideLimits(request, 'check')).limits
   // Shadow mode lets it pass: there is a reservation to settle, of nothing.
-  if (isShadow && action === 'reserve') decision.reservation = await engine.emptyReservation(request, decision.plan)
-  if (isShadow && action === 'consume') engine.recordUncounted(request, decision)
+  if (isShadow && action === 'reserve') decision.reservation = await emptyReservation(engine, request, decision.plan)
+  if (isShadow && action === 'consume') recordUncounted(engine, request, decision)
 }
 
 function creditsOf({ balance, available, reserved, spent }: Balance, cost: number, deficit: number): Credits {

@@ -10,7 +10,7 @@ import { Recorder, type Unrecorded } from '../record/recorder.ts'
 import type { RecordedSubject, RecordStore } from '../record/store.ts'
 import type { DecideCommand, SettleCommand, StoredReservation } from '../stores/store.ts'
 import type { Clock } from './clock.ts'
-import { LOCAL_ID } from './settling.ts'
+import { LOCAL_ID } from './reservation.ts'
 import type { Decision, TollgateRequest } from './types.ts'
 
 /** Of subjects that the record does not know either: so long it is not asked about them again. */

@@ -2,6 +2,9 @@ import { TollgateError } from '../errors/index.ts'
 import type { StoredReservation } from '../stores/store.ts'
 import type { CommitOptions, Reservation, Settlement } from './types.ts'
 
+/** Marks reservations that this process's own counters hold while the store is down. */
+export const LOCAL_ID = 'local_'
+
 interface Settler {
   commit(id: string, options?: CommitOptions): Promise<Settlement>
   release(id: string, options?: { onlyOpen?: boolean }): Promise<Settlement>

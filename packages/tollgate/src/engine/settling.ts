@@ -1,15 +1,12 @@
 import { assertInteger, assertText, MAX_TTL_MS, validateAmounts } from '../compile/request.ts'
 import { show, TollgateError } from '../errors/index.ts'
-import type { MemoryStore } from '../stores/memory/index.ts'
 import type { MaybePromise, SettleCommand, SettleOutcome, StoredReservation } from '../stores/store.ts'
 import { settleCredits } from './credits.ts'
 import type { Engine } from './engine.ts'
 import { isPromise, isUnavailable, type StoreGuard } from './guard.ts'
-import { settlementOf } from './reservation.ts'
-import type { Settlement } from './types.ts'
+import { LOCAL_ID, settlementOf } from './reservation.ts'
+import type { CommitOptions, Settlement } from './types.ts'
 
-/** Marks reservations that this process's own counters hold while the store is down. */
-export const LOCAL_ID = 'local_'
 const SETTLE_ATTEMPTS = 3
 /** What a settlement leaves behind. */
 const STATUS_AFTER = { commit: 'committed', release: 'released', undo: 'released', extend: 'open' } as const
@@ -25,13 +22,18 @@ export interface SettleOptions {
 export class Settling {
   readonly #engine: Engine
   readonly #guard: StoreGuard
-  /** Counters of this process, for what was reserved there while the store was down. */
-  readonly #local: () => MemoryStore
 
-  constructor(engine: Engine, guard: StoreGuard, local: () => MemoryStore) {
+  constructor(engine: Engine, guard: StoreGuard) {
     this.#engine = engine
     this.#guard = guard
-    this.#local = local
+  }
+
+  commit(id: string, { amounts, signal }: CommitOptions = {}): Promise<Settlement> {
+    return this.settle(id, 'commit', { ...(amounts && { amounts: amounts as Record<string, number> }), ...(signal && { signal }) })
+  }
+
+  release(id: string, options: { onlyOpen?: boolean } = {}): Promise<Settlement> {
+    return this.settle(id, 'release', options)
   }
 
   async settle(id: string, action: SettleCommand['action'], options: SettleOptions = {}): Promise<Settlement> {
@@ -82,7 +84,7 @@ export class Settling {
 
   #settleInStore(id: string, action: SettleCommand['action'], { amounts, ttlMs, onlyOpen, signal }: SettleOptions): MaybePromise<SettleOutcome> {
     const isLocal = id.startsWith(LOCAL_ID)
-    const store = isLocal ? this.#local() : this.#engine.config.store
+    const store = isLocal ? this.#engine.localStore() : this.#engine.config.store
     if (!isLocal) this.#guard.assertRoom()
     const command: SettleCommand = { id, action, now: this.#engine.config.clock.now(), keyPrefix: this.#engine.config.keyPrefix, ...(this.#engine.record && !isLocal && { isRecorded: true }), ...(amounts && { amounts }), ...(ttlMs !== undefined && { ttlMs }), ...(onlyOpen && { onlyOpen }) }
     const answer = store.settle(command)

@@ -1,8 +1,10 @@
 import { assertText } from '../compile/request.ts'
 import { invalidRequest, show } from '../errors/index.ts'
 import { longerWait } from './decision.ts'
-import type { Action, Engine, OwnPart } from './engine.ts'
+import type { Engine } from './engine.ts'
+import type { Action, OwnPart } from './inquiry.ts'
 import type { Decision, TollgateRequest } from './types.ts'
+import { emptyReservation, recordUncounted } from './uncounted.ts'
 
 const MAX_ALSO = 8
 
@@ -34,8 +36,8 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
   if (isRefused) {
     delete merged.reservation
     // Shadow mode lets it pass: there is a reservation to settle, of nothing.
-    if (merged.allowed && action === 'reserve') merged.reservation = await engine.emptyReservation(request, merged.plan)
-    if (merged.allowed && action === 'consume') engine.recordUncounted(request, merged)
+    if (merged.allowed && action === 'reserve') merged.reservation = await emptyReservation(engine, request, merged.plan)
+    if (merged.allowed && action === 'consume') recordUncounted(engine, request, merged)
   } else if (action === 'consume') {
     await engine.settling.settle(reserved.at(-1)!, 'commit')
     // Only capacity is given back later, by this reservation's id.

@@ -48,13 +48,12 @@ export class Tollgate<N extends Names = Names> {
 
   /** Counts what was used, in full even where it passes a limit. Accepted up to 24 h after the hold expired. */
   async commit(id: string, options?: CommitOptions<N>): Promise<Settlement> {
-    const { amounts, signal } = options ?? {}
-    return this.#engine.settling.settle(id, 'commit', { ...(amounts && { amounts: amounts as Record<string, number> }), ...(signal && { signal }) })
+    return this.#engine.settling.commit(id, (options ?? {}) as CommitOptions)
   }
 
   /** Gives quotas back; guards such as cooldowns and windows keep what they counted. */
   release(id: string): Promise<Settlement> {
-    return this.#engine.settling.settle(id, 'release')
+    return this.#engine.settling.release(id)
   }
 
   /** Holds on until at least `ttlMs` (1 … 86,400,000) from now. */

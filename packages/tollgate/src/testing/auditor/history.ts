@@ -1,5 +1,5 @@
 import type { PlanDefinition } from '../../define/plans.ts'
-import type { Action } from '../../engine/engine.ts'
+import type { Action } from '../../engine/inquiry.ts'
 import type { Decision, LimitState, Settlement, TollgateRequest } from '../../engine/types.ts'
 
 /** What happened to one store, as it can be seen from outside, in the order in which the store took it. */

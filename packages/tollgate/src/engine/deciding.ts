@@ -1,0 +1,165 @@
+import { type Charges, compileCharges } from '../compile/charges.ts'
+import { CellKind } from '../decide/charge.ts'
+import { TollgateError } from '../errors/index.ts'
+import type { DecideCommand, MaybePromise, Outcome } from '../stores/store.ts'
+import type { Breaker } from './breaker.ts'
+import { commandOf } from './command.ts'
+import { decisionOf, isNear } from './decision.ts'
+import type { Engine } from './engine.ts'
+import { isLate, isPromise, type StoreGuard } from './guard.ts'
+import { type Inquiry, type StoreInquiry, withAnchor } from './inquiry.ts'
+import { Outages } from './outages.ts'
+import { digestOf } from './recording.ts'
+import { OpenReservation } from './reservation.ts'
+import type { Shares } from './shares.ts'
+import type { SubjectRecord } from './subjects.ts'
+import type { Decision, LimitState } from './types.ts'
+import { reserveNothing } from './uncounted.ts'
+import { Warnings } from './warnings.ts'
+
+/** A plan changes, or a period ends, at most this often while one request is decided. */
+const MAX_COMPILATIONS = 4
+
+/** Without the store: how the answer differs from the store's. */
+export interface Degraded {
+  readonly policy: 'open' | 'local'
+  /** Set where only a share of each limit is in force. */
+  readonly shares: Shares | undefined
+}
+
+/** From one subject's request, by way of the store, to its decision. */
+export class Deciding {
+  readonly #engine: Engine
+  readonly #guard: StoreGuard
+  readonly #breaker: Breaker
+  readonly #outages: Outages
+  readonly #warned = new Warnings()
+  /** Filled anew for each request. */
+  readonly #scratch: Charges = { limits: [], charges: [] }
+
+  constructor(engine: Engine, guard: StoreGuard, breaker: Breaker) {
+    this.#engine = engine
+    this.#guard = guard
+    this.#breaker = breaker
+    this.#outages = new Outages(engine, this)
+  }
+
+  /** @param record what is stored of the subject */
+  decide(inquiry: Inquiry, record: SubjectRecord | undefined): MaybePromise<Decision> {
+    const { request, program, action } = inquiry
+    const now = this.#engine.config.clock.now()
+    const facts = this.#engine.factsOf(request.subject, record, program, now)
+    const charges = this.compile({ ...inquiry, facts }, now)
+    // A unit of capacity is given back by its reservation's id, so it needs one even when it is consumed at once.
+    const isStanding = action === 'consume' && program.hasCapacity && charges.charges.some(({ kind }) => kind === CellKind.capacity)
+    if (isStanding) return this.#consumeStanding({ ...inquiry, action: 'reserve', asked: 'consume', facts }, charges, now)
+    return this.#ask({ ...inquiry, facts }, charges, now)
+  }
+
+  compile({ program, request, facts }: StoreInquiry, now: number): Charges {
+    return compileCharges(program, request, now, facts, this.#engine.config.digest, this.#scratch)
+  }
+
+  async #consumeStanding(inquiry: StoreInquiry, charges: Charges, now: number): Promise<Decision> {
+    const decision = await this.#ask(inquiry, charges, now)
+    if (decision.reservation) await this.#engine.settling.settle(decision.reservation.id, 'commit')
+    return decision
+  }
+
+  #ask(inquiry: StoreInquiry, compiled: Charges, now: number, compilation = 1): MaybePromise<Decision> {
+    const { store } = this.#engine.config
+    const { replay } = this.#engine
+    const charges = store.isRemote ? copied(compiled) : compiled
+    const command = commandOf(this.#engine, inquiry, charges.charges, now)
+    if (this.#breaker.isOpen) return this.#outages.decide(inquiry, command, charges, this.#breaker.refusal())
+    if (replay.size > 0 && !inquiry.isReplayed && replay.has(inquiry.request.subject)) return this.#replayFirst(inquiry, command, charges)
+    this.#guard.assertRoom()
+    const answer = store.decide(command)
+    if (isPromise(answer)) return this.#hearLater(answer, inquiry, command, charges, compilation)
+    return this.#hear(answer, inquiry, command, charges, compilation)
+  }
+
+  async #hearLater(answer: Promise<Outcome>, inquiry: StoreInquiry, command: DecideCommand, charges: Charges, compilation: number): Promise<Decision> {
+    // The scratch is used again before the answer comes.
+    const kept = this.#engine.config.store.isRemote ? charges : copied(charges)
+    let outcome: Outcome
+    try {
+      outcome = await this.#guard.within(answer, inquiry.request.signal)
+    } catch (error) {
+      // What the store was given it may still be reading.
+      const own = copied(kept)
+      return this.#outages.decide(inquiry, { ...command, charges: own.charges }, own, error, isLate(error) ? answer : undefined)
+    }
+    return this.#hear(outcome, inquiry, command, kept, compilation)
+  }
+
+  #hear(outcome: Outcome, inquiry: StoreInquiry, command: DecideCommand, charges: Charges, compilation: number): MaybePromise<Decision> {
+    if (!outcome.stale) return this.conclude(inquiry, command, charges, outcome)
+    if (outcome.stale.isUnknown) return this.#restoreFirst(inquiry, command, charges)
+    if (compilation === MAX_COMPILATIONS) throw new TollgateError('OVERLOADED', 'the clocks of this process and its store are too far apart to agree on a period', { retryAfterMs: 1000 })
+    const known = withAnchor(inquiry, outcome.stale.anchorAt)
+    return this.#ask(known, this.compile(known, outcome.at), outcome.at, compilation + 1)
+  }
+
+  /** The store knows nothing of the subject: new, or lost. Its totals come from the record, once. */
+  #restoreFirst(inquiry: StoreInquiry, command: DecideCommand, charges: Charges): Promise<Decision> {
+    const { subject, signal } = inquiry.request
+    return this.#askAfter(this.#engine.restoring!.restore(subject, signal), inquiry, command, charges, { isKnown: true })
+  }
+
+  /** The store's counters lack what the subject used while it was away. */
+  #replayFirst(inquiry: StoreInquiry, command: DecideCommand, charges: Charges): Promise<Decision> {
+    const { subject, signal } = inquiry.request
+    return this.#askAfter(this.#engine.replay.before(subject, signal), inquiry, command, charges, { isReplayed: true })
+  }
+
+  async #askAfter(done: Promise<void>, inquiry: StoreInquiry, command: DecideCommand, charges: Charges, then: Pick<StoreInquiry, 'isKnown' | 'isReplayed'>): Promise<Decision> {
+    // The scratch is used again meanwhile.
+    const kept = copied(charges)
+    try {
+      await done
+    } catch (error) {
+      return this.#outages.decide(inquiry, { ...command, charges: kept.charges }, kept, error)
+    }
+    const now = this.#engine.config.clock.now()
+    return this.#ask({ ...inquiry, ...then }, this.compile(inquiry, now), now)
+  }
+
+  /** From what a store said to what the caller hears. */
+  conclude(inquiry: StoreInquiry, command: DecideCommand, charges: Charges, outcome: Outcome, degraded?: Degraded): MaybePromise<Decision> {
+    const { request, program, mode, facts } = inquiry
+    const { config, record, events } = this.#engine
+    // Whoever listens may ask the engine again, which uses charges and outcome again: all is read before.
+    const { admitted, at } = outcome
+    const decision = decisionOf(program, request, mode, charges, outcome, facts.overrides, config, degraded?.shares)
+    decision.degraded = degraded !== undefined || outcome.uncounted === true
+    // Nobody knows how they stand.
+    if (degraded?.policy === 'open') decision.limits = []
+    if (inquiry.isKnown && admitted && command.action !== 'check') record?.nowKnown(request.subject)
+    const warnings = admitted && command.action !== 'check' ? this.#warnings(decision, charges) : []
+    const isShared = inquiry.part?.isShared === true
+    if (command.reservation && admitted) {
+      const { id, ttlMs } = command.reservation
+      decision.reservation = new OpenReservation(this.#engine.settling, id, at + ttlMs)
+      record?.reserved(request, program, decision, charges, isShared, id, at + ttlMs)
+    } else if (command.reservation && decision.allowed) {
+      // Shadow mode would have denied: the caller still gets a reservation to settle, of nothing.
+      return reserveNothing(this.#engine, inquiry, command, decision)
+    } else if (decision.allowed && command.action === 'consume') {
+      record?.consumed(request, program, decision, admitted ? charges : undefined, isShared, command.receipt)
+    }
+    for (const limit of warnings) events.emit('warning', { subject: decision.subject, plan: decision.plan, limit })
+    this.#engine.announceOne(inquiry, decision, decision.violations.length > 0 ? digestOf(charges) : undefined)
+    return decision
+  }
+
+  /** Limits that this admission took to their `softLimit`. */
+  #warnings({ subject, limits }: Decision, { limits: programs, charges }: Charges): LimitState[] {
+    if (!this.#engine.events.hasListeners('warning')) return []
+    return limits.filter((limit, i) => limit.warning && !isNear(limit.used - charges[i]!.amount, programs[i]!.softLimit!, limit.max) && this.#warned.isFirst(subject, limit))
+  }
+}
+
+function copied({ limits, charges }: Charges): Charges {
+  return { limits: [...limits], charges: charges.map((c) => ({ ...c })) }
+}
