@@ -1,7 +1,8 @@
 import { type Cell, CellKind, clearCell } from '../../decide/charge.ts'
 import { addHold, type Holds } from '../../decide/holds.ts'
 import { unknownKind } from '../../decide/kernel.ts'
-import { bytesOf, type KeyShape, kindOf, newCell, widthBytes } from './layout.ts'
+import { bytesOf, kindOf, newCell, widthBytes } from './head.ts'
+import type { KeyShape } from './layout.ts'
 import { KEY_FORMAT } from './names.ts'
 
 /** Reads what `lua/lib/record.lua` packs. Nothing is written on this side. */

@@ -1,6 +1,7 @@
 import { CellKind, type Charge, newCharge } from '../../decide/charge.ts'
 import type { DecideCommand, NewReservation, ReservationMemo, StoredReservation } from '../store.ts'
-import { FOR_EVER_MS, type Layout, type Place, UNLIMITED } from './layout.ts'
+import { UNLIMITED } from './head.ts'
+import { FOR_EVER_MS, type Layout, type Place } from './layout.ts'
 import { cellNumber, type SubjectNames } from './names.ts'
 import { readUnsigned } from './record.ts'
 

@@ -1,6 +1,6 @@
 -- Decides requests under one plan, each as a whole: either all its charges are counted, or none is.
 --
--- Before this body stands what the plan says, as data (see layout.ts):
+-- Before this body stands what the plan says, as data (see layout-script.ts):
 --   PLAN      its name; '' when there is nothing to count
 --   RETAIN    ms that the subject's record matters after a write
 --   NUMBERS   how many numbers a request brings, QUOTAS how many ends of periods after them
@@ -126,33 +126,48 @@ local function described(records, status, now)
   return reply
 end
 
-return function(now, what, keys_at, args_at)
-  local action = string.byte(what, 1)
+-- What a request asks, and which keys it has beside those of R.
+local function request_of(what, keys_at, args_at)
   local n = {}
   for number in string.gmatch(what, '%d+') do n[#n + 1] = tonumber(number) end
-
+  local action = string.byte(what, 1)
   local index = string.byte(what, 5) == INDEXED and KEYS[keys_at + #R]
   local place = keys_at + #R + (index and 1 or 0)
   local reservation_key = action == RESERVE and KEYS[place]
   local receipt_key = string.byte(what, 6) == WITH_RECEIPT and KEYS[place + (reservation_key and 1 or 0)]
+  -- Its own arguments stand behind the members of the index.
+  return { what = what, action = action, n = n, index = index, reservation_key = reservation_key, receipt_key = receipt_key, members_at = args_at, own_args = args_at + #R }
+end
 
+-- An amount or limit of a charge, which the request brings when it is negative.
+local function value(q, x)
+  if x < 0 then return q.n[-x] end
+  return x
+end
+
+local function load_all(keys_at)
   local records = {}
   for i = 1, #R do
     if R[i] then records[i] = load(KEYS[keys_at + i - 1], R[i]) else records[i] = { key = KEYS[keys_at + i - 1] } end
   end
-  local own = records[1]
-  if own.plan == '' and string.byte(what, 3) == IF_KNOWN then
-    -- A partition that has been there for longer than anything on record matters has lost nobody: the subject is new.
-    local since = redis.call('GET', string.match(own.key, '^.-}'))
-    if not since or tonumber(since) > now - n[NUMBERS + QUOTAS + 1] then return described({}, UNKNOWN, now) end
-  end
+  return records
+end
 
-  local admitted, is_stale = string.byte(what, 2) ~= REFUSED, now >= n[1]
+-- Whether a subject that is not to be decided unless it is known may have been lost here.
+local function may_be_lost(q, own, now)
+  if own.plan ~= '' or string.byte(q.what, 3) ~= IF_KNOWN then return false end
+  -- A partition that has been there for longer than anything on record matters has lost nobody: the subject is new.
+  local since = redis.call('GET', string.match(own.key, '^.-}'))
+  return not since or tonumber(since) > now - q.n[NUMBERS + QUOTAS + 1]
+end
+
+-- Whether all charges pass, and whether they are those of another period or anchor. What is ahead of the clock is brought back.
+local function examine_all(q, records, now)
+  local n = q.n
+  local admitted, is_stale = string.byte(q.what, 2) ~= REFUSED, now >= n[1]
   local quota = NUMBERS
   for i = 1, #C, FIELDS do
-    local kind, amount, max, window, r = C[i + KIND], C[i + AMOUNT], C[i + MAX], C[i + WINDOW], records[C[i + KEY]]
-    if amount < 0 then amount = n[-amount] end
-    if max < 0 then max = n[-max] end
+    local kind, amount, max, window, r = C[i + KIND], value(q, C[i + AMOUNT]), value(q, C[i + MAX]), C[i + WINDOW], records[C[i + KEY]]
     if kind == LOG then
       r.log = read_log(r.key, window, now)
       if r.log.used + amount > max then
@@ -167,7 +182,7 @@ return function(now, what, keys_at, args_at)
         if now < start_at then is_stale = true end
       elseif kind == ANCHOR then
         start_at = n[C[i + OWN]]
-        if w[at] == 0 and string.byte(what, 4) == BELIEVED or w[at] ~= 0 and w[at] ~= start_at then is_stale = true end
+        if w[at] == 0 and string.byte(q.what, 4) == BELIEVED or w[at] ~= 0 and w[at] ~= start_at then is_stale = true end
       end
       if is_ahead(kind, w, at, r.holds, C[i + CELL], now) then
         repair(kind, start_at, end_at, w, at, r.holds, C[i + CELL], now)
@@ -176,89 +191,116 @@ return function(now, what, keys_at, args_at)
       if not passes(kind, amount, max, window, C[i + REFILL], start_at, w, at, r.holds, C[i + CELL], now) then admitted = false end
     end
   end
-  -- Whoever did not hear the answer asks again.
-  local asked_before = reservation_key or receipt_key
-  if asked_before and redis.call('EXISTS', asked_before) == 1 then return described(records, REPEATED, now) end
-  if is_stale then return described(records, STALE, now) end
-  if action == CHECK then return described(records, admitted and ADMITTED or DENIED, now) end
-  if not admitted then
-    -- A denied request notices a step of the clock too, or its wait would begin anew with each attempt.
-    for i = 1, #R do
-      local r = records[i]
-      if r.log then
-        repair_log(r.key, r.log, now)
-      elseif r.is_changed then
-        store(r, R[i], now, r.plan, i == 1 and RETAIN or R[i][5])
-      end
-    end
-    return described(records, DENIED, now)
-  end
-  local reply = described(records, ADMITTED, now)
+  return admitted, is_stale
+end
 
-  -- After the members of the index.
-  local own_args = args_at + #R
+-- A denied request notices a step of the clock too, or its wait would begin anew with each attempt.
+local function keep_repairs(records, now)
+  for i = 1, #R do
+    local r = records[i]
+    if r.log then
+      repair_log(r.key, r.log, now)
+    elseif r.is_changed then
+      store(r, R[i], now, r.plan, i == 1 and RETAIN or R[i][5])
+    end
+  end
+end
+
+-- What has ended is not written again; that there is room for one more hold is said before anything is written.
+local function make_room_for_holds(q, records, now)
   for i = 1, #R do
     local holds = records[i].holds
     if holds then
       for j = 1, #holds, HOLD_SIZE do
-        -- What has ended is not written again.
         if holds[j + 3] <= now then records[i].is_changed, records[i].holds_changed = true, true end
       end
-      -- Said before anything is written.
-      if reservation_key and #holds >= MAX_HOLDS * HOLD_SIZE then too_many_holds() end
+      if q.reservation_key and #holds >= MAX_HOLDS * HOLD_SIZE then too_many_holds() end
     end
   end
-  local ttl, serial, kept = 0, 0, nil
-  if reservation_key then ttl, serial, kept = tonumber(ARGV[own_args + 1]), tonumber(ARGV[own_args + 2]), {} end
+end
+
+-- Holds what a reservation asks of a cell.
+local function hold(q, r, i, amount, start_at, now)
+  local holds = r.holds or {}
+  local h = #holds
+  holds[h + 1], holds[h + 2], holds[h + 3], holds[h + 4], holds[h + 5], holds[h + 6] = C[i + CELL], q.serial, amount, now + q.ttl, C[i + KIND] == QUOTA and start_at or 0, now
+  r.holds, r.holds_changed, r.retain_ms = holds, true, math.max(r.retain_ms or 0, q.ttl)
+end
+
+-- Counts or holds all charges: logs where they are, cells among the words that were loaded.
+local function charge_all(q, records, now)
   for i = 1, #C, FIELDS do
-    local kind, amount, max, window, refill, r = C[i + KIND], C[i + AMOUNT], C[i + MAX], C[i + WINDOW], C[i + REFILL], records[C[i + KEY]]
-    if amount < 0 then amount = n[-amount] end
-    if max < 0 then max = n[-max] end
-    local start_at = C[i + OWN] > 0 and n[C[i + OWN]] or 0
+    local kind, amount, max, window, refill, r = C[i + KIND], value(q, C[i + AMOUNT]), value(q, C[i + MAX]), C[i + WINDOW], C[i + REFILL], records[C[i + KEY]]
+    local start_at = C[i + OWN] > 0 and q.n[C[i + OWN]] or 0
     if kind == LOG then
       repair_log(r.key, r.log, now)
-      if append(r.key, r.log, window, now, amount) then remember(index, ARGV[args_at + C[i + KEY] - 1], now, window + 660000) end
+      if append(r.key, r.log, window, now, amount) then remember(q.index, ARGV[q.members_at + C[i + KEY] - 1], now, window + 660000) end
     else
       local w, at = r.w, C[i + AT]
       r.is_changed = true
       if kind == BUCKET then r.retain_ms = math.max(r.retain_ms or 0, math.ceil(max * window / refill)) end
-      if reservation_key and (kind == QUOTA or kind == CONCURRENCY or kind == CAPACITY) then
+      if q.kept and (kind == QUOTA or kind == CONCURRENCY or kind == CAPACITY) then
         if kind == QUOTA then
           if start_at > w[at] then w[at], w[at + 1] = start_at, 0 end
           start_at = w[at]
         end
-        if amount > 0 then
-          local holds = r.holds or {}
-          local h = #holds
-          holds[h + 1], holds[h + 2], holds[h + 3], holds[h + 4], holds[h + 5], holds[h + 6] = C[i + CELL], serial, amount, now + ttl, kind == QUOTA and start_at or 0, now
-          r.holds, r.holds_changed, r.retain_ms = holds, true, math.max(r.retain_ms or 0, ttl)
-        end
+        if amount > 0 then hold(q, r, i, amount, start_at, now) end
       else
         local largest = apply(kind, amount, max, window, refill, start_at, w, at, now)
         if largest > C[i + LARGEST] or largest < -C[i + LARGEST] then r.is_wide = true end
       end
     end
-    if kept then kept[#kept + 1] = struct.pack('<I6I7', start_at, amount) end
+    if q.kept then q.kept[#q.kept + 1] = struct.pack('<I6I7', start_at, amount) end
   end
-  -- Where nothing is counted the subject stays as unknown as it was.
-  if PLAN ~= '' then
-    if own.raw == '' then redis.call('SET', string.match(own.key, '^.-}'), string.format('%.0f', now), 'NX', 'PX', YEAR_MS) end
-    for i = 1, #R do
-      local r = records[i]
-      if not r.log then
-        local retain_ms = math.max(i == 1 and RETAIN or R[i][5], r.retain_ms or 0)
-        if i == 1 and own.plan ~= PLAN or r.is_changed or not lives(r.tick, now, retain_ms) then
-          local is_longer = store(r, R[i], now, i == 1 and PLAN or '', retain_ms)
-          if i > 1 and is_longer then remember(index, ARGV[args_at + i - 1], now, r.tick * TICK_MS - now) end
-        end
+end
+
+-- Writes the records that were changed, or whose keys would end too early.
+local function store_all(q, records, now)
+  local own = records[1]
+  if own.raw == '' then redis.call('SET', string.match(own.key, '^.-}'), string.format('%.0f', now), 'NX', 'PX', YEAR_MS) end
+  for i = 1, #R do
+    local r = records[i]
+    if not r.log then
+      local retain_ms = math.max(i == 1 and RETAIN or R[i][5], r.retain_ms or 0)
+      if i == 1 and own.plan ~= PLAN or r.is_changed or not lives(r.tick, now, retain_ms) then
+        local is_longer = store(r, R[i], now, i == 1 and PLAN or '', retain_ms)
+        if i > 1 and is_longer then remember(q.index, ARGV[q.members_at + i - 1], now, r.tick * TICK_MS - now) end
       end
     end
   end
-  if reservation_key then
-    put_reservation(reservation_key, { status = OPEN, flags = 0, charged_at = now, expires_at = now + ttl, settled_at = 0, serial = serial, kept = kept, subject = ARGV[own_args + 3], charges = ARGV[own_args + 4], amounts = '', body = ARGV[own_args + 5] }, now)
-    remember(reservations_of(own.key), ARGV[own_args], now, ttl + 2 * RECEIPT_MS)
+end
+
+-- Keeps the reservation itself, so that it can be settled.
+local function reserve(q, own, now)
+  local a = q.own_args
+  put_reservation(q.reservation_key, { status = OPEN, flags = 0, charged_at = now, expires_at = now + q.ttl, settled_at = 0, serial = q.serial, kept = q.kept, subject = ARGV[a + 3], charges = ARGV[a + 4], amounts = '', body = ARGV[a + 5] }, now)
+  remember(reservations_of(own.key), ARGV[a], now, q.ttl + 2 * RECEIPT_MS)
+end
+
+return function(now, what, keys_at, args_at)
+  local q = request_of(what, keys_at, args_at)
+  local action = q.action
+  local records = load_all(keys_at)
+  if may_be_lost(q, records[1], now) then return described({}, UNKNOWN, now) end
+  local admitted, is_stale = examine_all(q, records, now)
+  -- Whoever did not hear the answer asks again.
+  local asked_before = q.reservation_key or q.receipt_key
+  if asked_before and redis.call('EXISTS', asked_before) == 1 then return described(records, REPEATED, now) end
+  if is_stale then return described(records, STALE, now) end
+  if action == CHECK then return described(records, admitted and ADMITTED or DENIED, now) end
+  if not admitted then
+    keep_repairs(records, now)
+    return described(records, DENIED, now)
   end
-  if receipt_key then redis.call('SET', receipt_key, '', 'PX', RECEIPT_MS) end
+  -- As they were before.
+  local reply = described(records, ADMITTED, now)
+  make_room_for_holds(q, records, now)
+  if q.reservation_key then q.ttl, q.serial, q.kept = tonumber(ARGV[q.own_args + 1]), tonumber(ARGV[q.own_args + 2]), {} end
+  charge_all(q, records, now)
+  -- Where nothing is counted the subject stays as unknown as it was.
+  if PLAN ~= '' then store_all(q, records, now) end
+  if q.reservation_key then reserve(q, records[1], now) end
+  if q.receipt_key then redis.call('SET', q.receipt_key, '', 'PX', RECEIPT_MS) end
   return reply
 end
 
