@@ -36,7 +36,7 @@ describe('a request', () => {
   })
 
   it.each([
-    [{ operation: '' }, 'INVALID_REQUEST', 'operation', "operation: '' is not a name; use 1 to 256 characters, and no NUL"],
+    [{ operation: '' }, 'INVALID_REQUEST', 'operation', "operation: '' is not a name; use 1 to 256 characters, no NUL and no half of a surrogate pair"],
     [{ operation: 5 }, 'INVALID_REQUEST', 'operation', 'operation: 5 is not a name'],
     [{ operation: 'chit' }, 'UNKNOWN_OPERATION', 'operation', "operation: 'chit' is not declared; did you mean 'chat'"],
     [{ dimensions: 'world' }, 'INVALID_REQUEST', 'dimensions', "dimensions: 'world' is not an object of names and values"],
@@ -45,7 +45,8 @@ describe('a request', () => {
     [{ dimensions: { word: 'w1' } }, 'UNKNOWN_DIMENSION', 'dimensions.word', "dimensions.word: 'word' is not declared; did you mean 'world'"],
     [{ dimensions: { world: '' } }, 'INVALID_REQUEST', 'dimensions.world', 'dimensions.world: '],
     [{ dimensions: { world: 'x'.repeat(257) } }, 'INVALID_REQUEST', 'dimensions.world', 'is not a name'],
-    [{ dimensions: { world: 'a\0b' } }, 'INVALID_REQUEST', 'dimensions.world', 'and no NUL'],
+    [{ dimensions: { world: 'a\0b' } }, 'INVALID_REQUEST', 'dimensions.world', 'no NUL'],
+    [{ dimensions: { world: 'a\ud800' } }, 'INVALID_REQUEST', 'dimensions.world', 'no half of a surrogate pair'],
     [{ dimensions: { world: 7 } }, 'INVALID_REQUEST', 'dimensions.world', '7 is not a name'],
     [{ content: 5 }, 'INVALID_REQUEST', 'content', 'content: 5 is not text; use a string'],
     [{ amounts: 5 }, 'INVALID_REQUEST', 'amounts', 'amounts: 5 is not an object'],

@@ -1,5 +1,6 @@
 import { at } from '../define/rules.ts'
 import { suggest } from '../define/suggest.ts'
+import { isText } from '../define/values.ts'
 import type { TollgateRequest } from '../engine/types.ts'
 import { invalidRequest, show, TollgateError, type TollgateErrorCode } from '../errors/index.ts'
 import type { Vocabulary } from './program.ts'
@@ -11,10 +12,10 @@ export const DEFAULT_TTL_MS = 60_000
 const MAX_NAME_CHARACTERS = 256
 const MAX_CONTENT_BYTES = 65_536
 
-/** @throws INVALID_REQUEST unless `value` is a string of 1 … 256 characters. */
+/** @throws INVALID_REQUEST unless `value` is a string of 1 … 256 characters that every store can keep. */
 export function assertText(value: unknown, field: string): asserts value is string {
-  if (typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_CHARACTERS && !value.includes('\0')) return
-  throw invalidRequest(field, `${show(value)} is not a name; use 1 to ${MAX_NAME_CHARACTERS} characters, and no NUL`)
+  if (isText(value) && value.length > 0 && value.length <= MAX_NAME_CHARACTERS) return
+  throw invalidRequest(field, `${show(value)} is not a name; use 1 to ${MAX_NAME_CHARACTERS} characters, no NUL and no half of a surrogate pair`)
 }
 
 /** @throws INVALID_REQUEST unless `value` is an integer of `min` … `max`. */

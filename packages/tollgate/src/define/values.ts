@@ -76,3 +76,8 @@ export const timezone: Rule<string> = (value, field) => {
   assertTimezone(value, field)
   return value
 }
+
+/** What every store can keep: neither NUL nor half of a surrogate pair. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && !value.includes('\0') && value.isWellFormed()
+}

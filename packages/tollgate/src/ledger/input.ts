@@ -1,5 +1,6 @@
 import { createPeriods } from '../compile/calendar.ts'
 import { assertInteger, MAX_AMOUNT, MAX_TTL_MS } from '../compile/request.ts'
+import { isText } from '../define/values.ts'
 import { invalidRequest, show } from '../errors/index.ts'
 import type { AllowanceRule } from './account.ts'
 import type { LedgerCommand, Overage } from './commands.ts'
@@ -123,10 +124,5 @@ function assertOneOf(value: unknown, field: string, allowed: readonly string[]):
 
 function assertName(value: unknown, field: string): asserts value is string {
   if (isText(value) && value.length > 0 && value.length <= MAX_NAME_CHARACTERS) return
-  throw invalidRequest(field, `${show(value)} is not a name; use 1 to ${MAX_NAME_CHARACTERS} characters, and no NUL`)
-}
-
-/** What databases can keep: neither NUL nor half a character. */
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && !value.includes('\0') && !/\p{Surrogate}/u.test(value)
+  throw invalidRequest(field, `${show(value)} is not a name; use 1 to ${MAX_NAME_CHARACTERS} characters, no NUL and no half of a surrogate pair`)
 }
