@@ -154,6 +154,8 @@ export function apply(c: Charge, cell: Cell, now: number, v: Verdict): void {
       w[at + 1] = now
       return
     case CellKind.concurrency:
+      // What is used at once is held no longer.
+      return
     case CellKind.stated:
       break
     default:

@@ -163,6 +163,7 @@ const refusedPlans: Refused[] = [
   [{ free: plan, plus: withPlan({ limits: { daily: concurrency({ limit: 2 }) } }).free }, 'plans.plus.limits.daily.kind', "'concurrency' differs from 'quota' in plan 'free'", 'give it another name'],
   [{ free: plan, plus: withPlan({ limits: { daily: { ...daily, meter: 'tokens' } } }).free }, 'plans.plus.limits.daily.meter', "'tokens' differs from 'requests' in plan 'free'"],
   [{ free: plan, plus: withPlan({ limits: { daily: { ...daily, per: ['world'] } } }).free }, 'plans.plus.limits.daily.per', "'world' differs from '(nothing)' in plan 'free'"],
+  [{ free: withPlan({ limits: { rate: slidingWindow({ limit: 5, window: '1m', exact: true }) } }).free, plus: withPlan({ limits: { rate: slidingWindow({ limit: 9, window: '1m' }) } }).free }, 'plans.plus.limits.rate.exact', "'false' differs from 'true' in plan 'free'"],
 ]
 
 const acceptedPlans: [what: string, input: unknown][] = [

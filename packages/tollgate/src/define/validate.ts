@@ -88,7 +88,8 @@ function assertSharedLimits(plans: Plans): void {
 /** What tells the counters of limits apart. */
 function counterOf(limit: LimitDefinition): Record<string, string> {
   const meter = 'meter' in limit ? limit.meter : undefined
-  return { kind: limit.kind, meter: meter ?? 'requests', per: limit.per?.join(', ') || '(nothing)' }
+  const exact = limit.kind === 'slidingWindow' ? { exact: String(limit.exact ?? false) } : {}
+  return { kind: limit.kind, meter: meter ?? 'requests', per: limit.per?.join(', ') || '(nothing)', ...exact }
 }
 
 function assertDeclared(plans: Plans, declared: readonly string[]): void {

@@ -20,6 +20,7 @@ const FIXED_SHARE = 0.5
  * would find them all at its door. While it is open, one probe at a time asks for an answer, with or without traffic.
  */
 export class Breaker {
+  readonly #name: string
   readonly #clock: Clock
   readonly #probe: () => Promise<unknown>
   readonly #random: () => number
@@ -36,8 +37,12 @@ export class Breaker {
   #probeAt = 0
   #cancel = (): void => {}
 
-  /** @param random 0 … 1, spreads the probes. */
-  constructor(clock: Clock, probe: () => Promise<unknown>, random: () => number, onClosed: (awayMs: number) => void) {
+  /**
+   * @param random 0 … 1, spreads the probes.
+   * @param name what is asked, for people
+   */
+  constructor(clock: Clock, probe: () => Promise<unknown>, random: () => number, onClosed: (awayMs: number) => void, name = 'counter store') {
+    this.#name = name
     this.#clock = clock
     this.#probe = probe
     this.#random = random
@@ -74,7 +79,7 @@ export class Breaker {
     const untilMs = this.#probeAt - this.#clock.now()
     // While a probe is under way, or after a step of the clock, nobody knows.
     const retryAfterMs = untilMs > 0 && untilMs <= 2 * LONGEST_WAIT_MS ? untilMs : FIRST_WAIT_MS
-    return new TollgateError('STORE_UNAVAILABLE', `the counter store is unavailable: ${this.#failures} calls in a row failed, so none is made until it answers a probe; nothing was written, try again in ${retryAfterMs} ms`, { retryAfterMs, cause: this.#lastError })
+    return new TollgateError('STORE_UNAVAILABLE', `the ${this.#name} is unavailable: ${this.#failures} calls in a row failed, so none is made until it answers a probe; nothing was written, try again in ${retryAfterMs} ms`, { retryAfterMs, cause: this.#lastError })
   }
 
   /** Probes now, whenever the next one was to be. */

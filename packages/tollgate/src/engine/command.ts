@@ -28,7 +28,7 @@ function receiptOf({ config }: Engine, request: TollgateRequest, action: Action)
 
 function reservationOf({ config, record }: Engine, inquiry: Inquiry, { subject, receipt }: DecideCommand): NewReservation {
   const { request, program, part } = inquiry
-  const { reservation = receipt ?? config.newId(), credits } = part?.own ?? {}
+  const { reservation = receipt ?? config.newId(), credits = inquiry.credits } = part?.own ?? {}
   return {
     id: config.store.reservationId?.(subject, reservation) ?? reservation,
     ttlMs: request.ttlMs ?? DEFAULT_TTL_MS,

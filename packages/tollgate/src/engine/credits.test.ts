@@ -235,6 +235,53 @@ describe('credits', () => {
     expect(warnings).toEqual(['credits'])
   })
 
+  it('are spent by a commit of what was to cost nothing, once, into debt where they have to be', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan(user, 'gift', { overrides: { own: 1000 } })
+    await tollgate.grant(user, { amount: 100 })
+    const { reservation } = await tollgate.reserve({ subject: user, operation: 'look' })
+    await tollgate.extend(reservation!.id, { ttlMs: 60_000 })
+    expect(await tollgate.commit(reservation!.id, { amounts: { credits: 30 } })).toMatchObject({ status: 'committed', amounts: { credits: 30 } })
+    await expect(tollgate.commit(reservation!.id, { amounts: { credits: 30 } })).rejects.toMatchObject({ code: 'ALREADY_SETTLED' })
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 30, available: 70 })
+    await tollgate.run({ subject: user, operation: 'look' }, ({ set }) => set({ credits: 100 }))
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 130, balance: -30 })
+    const free = await tollgate.reserve({ subject: user, operation: 'look' })
+    await tollgate.commit(free.reservation!.id)
+    const left = await tollgate.reserve({ subject: user, operation: 'look' })
+    await tollgate.release(left.reservation!.id)
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 130 })
+  })
+
+  it('of a team are spent by a commit of what was to cost nothing', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.setPlan('team:1', 'pool')
+    const { reservation } = await tollgate.reserve({ subject: user, operation: 'look', also: ['team:1'] })
+    await tollgate.commit(reservation!.id, { amounts: { credits: 30 } })
+    expect(await tollgate.balance('team:1')).toMatchObject({ spent: 30 })
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 0 })
+  })
+
+  it('that deny a request take its warnings back with it', async () => {
+    const clock = controlledClock(START_AT)
+    const limited = definePlans({ free: { rank: 0, limits: { daily: quota({ limit: 10, every: 'day', softLimit: 0.5 }) } } })
+    const tollgate = createTollgate({ plans: limited, operations, clock, defaultPlan: 'free' })
+    const warnings: unknown[] = []
+    tollgate.on('warning', ({ subject, limit }) => warnings.push([subject, limit.used]))
+    for (let i = 0; i < 4; i++) await tollgate.consume({ subject: user, operation: 'look' })
+    expect((await tollgate.consume({ subject: user, operation: 'image' })).allowed).toBe(false)
+    expect((await tollgate.consume({ subject: user, operation: 'image', also: ['team:1'] })).allowed).toBe(false)
+    expect(warnings).toEqual([])
+    await tollgate.grant(user, { amount: 10 })
+    expect((await tollgate.consume({ subject: user, operation: 'image' })).allowed).toBe(true)
+    expect(warnings).toEqual([[user, 5]])
+  })
+
+  it.each(['team:9', {}, [null], [5], ['x', 'x']])('are not asked for with the further subjects %j', async (also) => {
+    const { tollgate } = engineOf()
+    await expect(tollgate.consume({ subject: user, operation: 'image', also: also as never })).rejects.toMatchObject({ code: 'INVALID_REQUEST', field: expect.stringMatching(/^also/) as string })
+  })
+
   it('that were spent stay spent when the counters cannot be told, and the decision says so', async () => {
     const store = new ScriptedStore(new MemoryStore())
     const clock = controlledClock(START_AT)

@@ -5,8 +5,10 @@ import { TollgateError } from '../errors/index.ts'
 import type { Balance } from '../ledger/account.ts'
 import type { LedgerAnswer } from '../ledger/commands.ts'
 import type { Engine } from './engine.ts'
-import type { Action } from './inquiry.ts'
+import type { Action, HeldCredits } from './inquiry.ts'
 import { longerWait } from './decision.ts'
+import type { SettleOptions } from './settling.ts'
+import { othersOf } from './together.ts'
 import type { Credits, Decision, LimitState, TollgateRequest, Violation } from './types.ts'
 import { emptyReservation, recordUncounted } from './uncounted.ts'
 
@@ -17,9 +19,8 @@ export function costOf({ vocabulary: { costs } }: Program, { operation, amounts 
 }
 
 /** Who pays: the team that the request names, else its subject. */
-function payerOf({ subject, also }: TollgateRequest): string {
-  const names = also?.map((entry) => (typeof entry === 'string' ? entry : entry.subject)) ?? []
-  return names.find((name) => name.startsWith('team:')) ?? subject
+function payerOf(request: TollgateRequest): string {
+  return othersOf(request).find(({ subject }) => subject.startsWith('team:'))?.subject ?? request.subject
 }
 
 /**
@@ -58,6 +59,7 @@ export async function decideWithCredits(engine: Engine, asked: TollgateRequest, 
   } else {
     // Its id stays in the answer: what was spent is refunded by it.
     if (action === 'consume') await countAsUsed(engine, decision)
+    engine.deciding.warn(decision)
     if (answer.isNear) engine.events.emit('warning', { subject: account, plan: decision.plan, limit: stateOf(answer.balance, answer.at, null) })
   }
   return announced(engine, request, action, decision)
@@ -162,15 +164,33 @@ function violationOf(engine: Engine, state: LimitState, { locale }: TollgateRequ
 }
 
 /** What a settlement does to the credits that its reservation holds; asking again has no second effect. */
-export async function settleCredits(engine: Engine, { account, id }: { account: string; id: string }, plan: string, action: 'commit' | 'release' | 'undo' | 'extend', options: { amounts?: Readonly<Record<string, number>>; ttlMs?: number }): Promise<void> {
-  const amount = options.amounts?.['credits']
+export async function settleCredits(engine: Engine, { account, id, isFree = false }: HeldCredits, plan: string, action: 'commit' | 'release' | 'undo' | 'extend', { amounts, ttlMs, signal }: SettleOptions): Promise<void> {
+  const amount = amounts?.['credits']
+  if (isFree && (action !== 'commit' || !amount)) return
   try {
     if (action === 'commit') {
-      const { isNear, balance, at } = await engine.askLedger(account, { kind: 'commit', id, overage: engine.config.overage, ...(amount !== undefined && { amount }) })
+      if (isFree) await holdNothing(engine, account, id, signal)
+      const { isNear, balance, at } = await engine.askLedger(account, { kind: 'commit', id, overage: engine.config.overage, ...(amount !== undefined && { amount }) }, signal)
       if (isNear) engine.events.emit('warning', { subject: account, plan, limit: stateOf(balance, at, null) })
-    } else if (action === 'extend') await engine.askLedger(account, { kind: 'extend', id, ttlMs: options.ttlMs! })
-    else await engine.askLedger(account, { kind: 'release', id })
+    } else if (action === 'extend') await engine.askLedger(account, { kind: 'extend', id, ttlMs: ttlMs! }, signal)
+    else await engine.askLedger(account, { kind: 'release', id }, signal)
   } catch (error) {
     if (!(TollgateError.isInstance(error) && error.code === 'ALREADY_SETTLED')) throw error
   }
+}
+
+/** What was to cost nothing is committed with what it did cost, like any commit above its estimate. */
+async function holdNothing(engine: Engine, account: string, id: string, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await engine.askLedger(account, { kind: 'hold', id, amount: 0, ttlMs: DEFAULT_TTL_MS }, signal)
+  } catch (error) {
+    // It was committed before.
+    if (!(TollgateError.isInstance(error) && error.code === 'IDEMPOTENCY_CONFLICT')) throw error
+  }
+}
+
+/** A reservation that is to cost nothing, where commits may say otherwise. */
+export function freeCredits(engine: Engine, request: TollgateRequest, program: Program, action: Action): HeldCredits | undefined {
+  if (action !== 'reserve' || !program.vocabulary.meters.has('credits')) return undefined
+  return { account: payerOf(request), id: engine.config.newId(), isFree: true }
 }

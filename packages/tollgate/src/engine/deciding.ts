@@ -6,6 +6,7 @@ import type { Breaker } from './breaker.ts'
 import { commandOf } from './command.ts'
 import { decisionOf, isNear } from './decision.ts'
 import type { Engine } from './engine.ts'
+import type { EngineEvents } from './events.ts'
 import { isLate, isPromise, type StoreGuard } from './guard.ts'
 import { type Inquiry, type StoreInquiry, withAnchor } from './inquiry.ts'
 import { Outages } from './outages.ts'
@@ -13,12 +14,16 @@ import { digestOf } from './recording.ts'
 import { OpenReservation } from './reservation.ts'
 import type { Shares } from './shares.ts'
 import type { SubjectRecord } from './subjects.ts'
-import type { Decision, LimitState } from './types.ts'
+import type { Decision } from './types.ts'
 import { reserveNothing } from './uncounted.ts'
 import { Warnings } from './warnings.ts'
 
 /** A plan changes, or a period ends, at most this often while one request is decided. */
 const MAX_COMPILATIONS = 4
+
+type Crossing = EngineEvents['warning']
+
+const NO_CROSSINGS: readonly Crossing[] = []
 
 /** Without the store: how the answer differs from the store's. */
 export interface Degraded {
@@ -34,6 +39,10 @@ export class Deciding {
   readonly #breaker: Breaker
   readonly #outages: Outages
   readonly #warned = new Warnings()
+  /** Limits that parts of requests took to their `softLimit`, until it is known whether the whole request passes. */
+  readonly #crossed = new WeakMap<Decision, readonly Crossing[]>()
+  /** Decisions of what was admitted before. */
+  readonly #repeats = new WeakSet<Decision>()
   /** Filled anew for each request. */
   readonly #scratch: Charges = { limits: [], charges: [] }
 
@@ -50,6 +59,7 @@ export class Deciding {
     const now = this.#engine.config.clock.now()
     const facts = this.#engine.factsOf(request.subject, record, program, now)
     const charges = this.compile({ ...inquiry, facts }, now)
+    if (inquiry.unread !== undefined) this.#outages.assertOpenWithout(inquiry.unread, charges)
     // A unit of capacity is given back by its reservation's id, so it needs one even when it is consumed at once.
     const isStanding = action === 'consume' && program.hasCapacity && charges.charges.some(({ kind }) => kind === CellKind.capacity)
     if (isStanding) return this.#consumeStanding({ ...inquiry, action: 'reserve', asked: 'consume', facts }, charges, now)
@@ -128,15 +138,17 @@ export class Deciding {
   /** From what a store said to what the caller hears. */
   conclude(inquiry: StoreInquiry, command: DecideCommand, charges: Charges, outcome: Outcome, degraded?: Degraded): MaybePromise<Decision> {
     const { request, program, mode, facts } = inquiry
-    const { config, record, events } = this.#engine
+    const { config, record } = this.#engine
     // Whoever listens may ask the engine again, which uses charges and outcome again: all is read before.
     const { admitted, at } = outcome
     const decision = decisionOf(program, request, mode, charges, outcome, facts.overrides, config, degraded?.shares)
-    decision.degraded = degraded !== undefined || outcome.uncounted === true
+    decision.degraded = degraded !== undefined || outcome.uncounted === true || inquiry.unread !== undefined
+    if (outcome.isRepeat) this.#repeats.add(decision)
     // Nobody knows how they stand.
     if (degraded?.policy === 'open') decision.limits = []
     if (inquiry.isKnown && admitted && command.action !== 'check') record?.nowKnown(request.subject)
-    const warnings = admitted && command.action !== 'check' ? this.#warnings(decision, charges) : []
+    const crossed = admitted && command.action !== 'check' ? this.#crossings(decision, charges) : NO_CROSSINGS
+    if (crossed.length > 0) this.#crossed.set(decision, crossed)
     const isShared = inquiry.part?.isShared === true
     if (command.reservation && admitted) {
       const { id, ttlMs } = command.reservation
@@ -148,15 +160,33 @@ export class Deciding {
     } else if (decision.allowed && command.action === 'consume') {
       record?.consumed(request, program, decision, admitted ? charges : undefined, isShared, command.receipt)
     }
-    for (const limit of warnings) events.emit('warning', { subject: decision.subject, plan: decision.plan, limit })
+    // Of a part, nobody knows yet whether it stands.
+    if (!inquiry.part) this.warn(decision)
     this.#engine.announceOne(inquiry, decision, decision.violations.length > 0 ? digestOf(charges) : undefined)
     return decision
   }
 
+  /** Whether the store had admitted it before. */
+  isRepeat(decision: Decision): boolean {
+    return this.#repeats.has(decision)
+  }
+
+  /** Warns of limits that a request, which stands, took to their `softLimit`. */
+  warn(decision: Decision): void {
+    for (const crossing of this.#crossed.get(decision) ?? NO_CROSSINGS) {
+      if (this.#warned.isFirst(crossing.subject, crossing.limit)) this.#engine.events.emit('warning', crossing)
+    }
+  }
+
+  /** What is known of the parts holds of the whole. */
+  join(parts: readonly Decision[], whole: Decision): void {
+    this.#crossed.set(whole, parts.flatMap((part) => this.#crossed.get(part) ?? []))
+  }
+
   /** Limits that this admission took to their `softLimit`. */
-  #warnings({ subject, limits }: Decision, { limits: programs, charges }: Charges): LimitState[] {
-    if (!this.#engine.events.hasListeners('warning')) return []
-    return limits.filter((limit, i) => limit.warning && !isNear(limit.used - charges[i]!.amount, programs[i]!.softLimit!, limit.max) && this.#warned.isFirst(subject, limit))
+  #crossings({ subject, plan, limits }: Decision, { limits: programs, charges }: Charges): readonly Crossing[] {
+    if (!this.#engine.events.hasListeners('warning')) return NO_CROSSINGS
+    return limits.filter((limit, i) => limit.warning && !isNear(limit.used - charges[i]!.amount, programs[i]!.softLimit!, limit.max)).map((limit) => ({ subject, plan, limit }))
   }
 }
 

@@ -153,10 +153,12 @@ class ViolatedLimit implements Violation {
     const other = this.#counterpartIn(plan)
     if (!other) return true
     if (other.kind === 'cooldown') return this.resetAt! - limit.charge.windowMs + other.charge.windowMs <= now
+    const max = this.#inForce(this.#maxOf(other))
     // A larger bucket is not a fuller one.
-    if (other.kind === 'tokenBucket') return false
+    if (other.kind === 'tokenBucket') return max === Infinity
     const used = other.charge.slot === limit.charge.slot ? this.used : 0
-    return used + Math.max(amount, 1) <= this.#inForce(this.#maxOf(other))
+    // A quota that is used up denies what asks for nothing, too.
+    return used + (other.kind === 'quota' ? Math.max(amount, 1) : amount) <= max
   }
 
   /** What a plan gives in place of this limit. */

@@ -13,15 +13,16 @@ import { MemoryStore } from '../stores/memory/index.ts'
 import type { CounterStore, MaybePromise } from '../stores/store.ts'
 import { Breaker } from './breaker.ts'
 import type { Clock } from './clock.ts'
-import { costOf, decideWithCredits } from './credits.ts'
+import { costOf, decideWithCredits, freeCredits } from './credits.ts'
 import { Deciding } from './deciding.ts'
 import { Events } from './events.ts'
-import { aborted, isPromise, StoreGuard } from './guard.ts'
+import { aborted, isPromise, isUnavailable, StoreGuard, untilAborted } from './guard.ts'
 import type { Action, Inquiry, OwnPart, Part } from './inquiry.ts'
 import { fingerprintOf, type ReceiptStore } from './receipts.ts'
 import { Recording } from './recording.ts'
 import { Replay } from './replay.ts'
 import { Restoring } from './restoring.ts'
+import { revived } from './revived.ts'
 import { modeFor, type Rollout } from './rollout.ts'
 import { Settling } from './settling.ts'
 import { recordAt, type SubjectRecord, type SubjectStore } from './subjects.ts'
@@ -65,6 +66,8 @@ const MAX_IMPROVED = 10_000
 /** A subject that is only asked for to see whether the store answers. */
 const PROBED = '@probe'
 
+const SUBJECTS = 'store of subjects'
+
 /** The facts of most subjects: shared, since what is made for each decision is most of its cost. */
 const NOTHING_KNOWN: SubjectFacts = { anchorAt: 0, isAssumed: true, overrides: undefined }
 
@@ -78,9 +81,11 @@ export class Engine {
   readonly settling: Settling
   readonly replay: Replay
   rollout: Rollout
-  readonly #deciding: Deciding
+  readonly deciding: Deciding
   readonly #breaker: Breaker
   readonly #guard: StoreGuard
+  readonly #subjectsBreaker: Breaker
+  readonly #subjectsGuard: StoreGuard
   readonly #ledgerGuard: StoreGuard
   readonly #recordGuard: StoreGuard
   /** When subjects were last given something, the latest last. */
@@ -94,28 +99,40 @@ export class Engine {
     this.record = config.record && new Recording(config.record, config.catalog, config.clock, config.keyPrefix, (failure) => this.events.emit('unrecorded', failure))
     this.#breaker = new Breaker(config.clock, () => this.#probe(), config.random, (awayMs) => this.#recovered(awayMs))
     this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight, this.#breaker)
-    this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight)
-    this.#recordGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight)
-    this.#deciding = new Deciding(this, this.#guard, this.#breaker)
+    this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight, undefined, 'ledger')
+    this.#recordGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight, undefined, 'record')
+    this.#subjectsBreaker = new Breaker(config.clock, async () => this.#subjectsGuard.within(Promise.resolve(config.subjects.get(PROBED, true))), config.random, () => {}, SUBJECTS)
+    this.#subjectsGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight, this.#subjectsBreaker, SUBJECTS)
+    this.deciding = new Deciding(this, this.#guard, this.#breaker)
     this.replay = new Replay(this, this.#guard)
     this.settling = new Settling(this, this.#guard)
     this.restoring = this.record && new Restoring(this, this.record, this.#recordGuard)
   }
 
   decide(request: TollgateRequest, action: Action): MaybePromise<Decision> {
+    this.#assertAsked(request)
+    if (request.idempotencyKey === undefined || action === 'check') return this.#decideAll(request, action)
+    return this.decideOnce(request, action).then(({ decision }) => decision)
+  }
+
+  /** @throws CLOSED, INVALID_REQUEST, ABORTED */
+  #assertAsked(request: TollgateRequest): void {
     this.assertOpen()
     if (typeof request !== 'object' || request === null) throw invalidRequest('request', `${show(request)} is not a request; use an object with a subject`)
     assertText(request.subject, 'subject')
     if (request.locale !== undefined) assertText(request.locale, 'locale')
     if (request.signal?.aborted) throw aborted()
-    if (request.idempotencyKey === undefined || action === 'check') return this.#decideAll(request, action)
-    return this.#decideOnce(request, action)
   }
 
-  #decideOnce(request: TollgateRequest, action: Action): Promise<Decision> {
-    const { signal: _, idempotencyKey, ...body } = request
+  /** Of a request with an idempotency key, and whether its answer was given before. */
+  async decideOnce(request: TollgateRequest, action: Action): Promise<{ decision: Decision; isRepeat: boolean }> {
+    this.#assertAsked(request)
+    const { signal, idempotencyKey, ...body } = request
     assertText(idempotencyKey, 'idempotencyKey')
-    return this.config.receipts.once(`${action} ${idempotencyKey}`, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action), (denial) => this.#isOutdated(denial), request.subject).then(({ answer }) => answer)
+    const key = `${this.config.keyPrefix}${action} ${idempotencyKey}`
+    const found = this.config.receipts.once(key, fingerprintOf(body, this.config.secret), () => this.#decideAll(request, action), (denial) => this.#isOutdated(denial), request.subject)
+    const { answer, isReplay } = await untilAborted(found, signal)
+    return { decision: isReplay ? revived(answer, this.settling) : answer, isRepeat: isReplay || this.deciding.isRepeat(answer) }
   }
 
   /** A denied subject was given a better plan, or credits: a repeat of its request is decided anew, not denied again. */
@@ -135,10 +152,12 @@ export class Engine {
   }
 
   async #decideSeveral(request: TollgateRequest, action: Action): Promise<Decision> {
-    const program = this.programOf(request.subject, request.plan, await this.config.subjects.get(request.subject))
+    const program = this.programOf(request.subject, request.plan, await this.recordOf(request.subject, request.signal))
     const cost = costOf(program, request)
     if (cost > 0 && modeFor(this.rollout, request.subject) !== 'off') return decideWithCredits(this, request, action, program, cost)
-    const decision = await decideTogether(this, request, action)
+    const credits = freeCredits(this, request, program, action)
+    const decision = await decideTogether(this, request, action, credits && { credits })
+    if (decision.violations.length === 0) this.deciding.warn(decision)
     this.announce(request, action, decision)
     return decision
   }
@@ -149,22 +168,42 @@ export class Engine {
   }
 
   decideOne(request: TollgateRequest, action: Action, part?: Part): MaybePromise<Decision> {
-    const record = this.config.subjects.get(request.subject)
+    let record: MaybePromise<SubjectRecord | undefined>
+    try {
+      record = this.subjectOf(request.subject, request.signal)
+    } catch (error) {
+      return this.#decideUnread(error, request, action, part)
+    }
     if (isPromise(record)) return this.#decideLater(record, request, action, part)
     return this.#decideFor(record, request, action, part)
   }
 
-  async #decideLater(record: Promise<SubjectRecord | undefined>, request: TollgateRequest, action: Action, part: Part | undefined): Promise<Decision> {
-    return this.#decideFor(await record, request, action, part)
+  async #decideLater(reading: Promise<SubjectRecord | undefined>, request: TollgateRequest, action: Action, part: Part | undefined): Promise<Decision> {
+    let record: SubjectRecord | undefined
+    try {
+      record = await reading
+    } catch (error) {
+      return this.#decideUnread(error, request, action, part)
+    }
+    return this.#decideFor(record, request, action, part)
+  }
+
+  /** What is stored of the subject cannot be read: what was known last counts, and of whom nothing was, the plan that is named, or the default. */
+  #decideUnread(error: unknown, request: TollgateRequest, action: Action, part: Part | undefined): MaybePromise<Decision> {
+    if (!isUnavailable(error)) throw error
+    const last = this.config.subjects.lastKnown?.(request.subject)
+    if (last) return this.#decideFor(last.record, request, action, part)
+    if (request.plan === undefined && this.config.defaultPlanOf(request.subject) === undefined) throw error
+    return this.#decideFor(undefined, request, action, part, error)
   }
 
   /** The team that is stored with a subject shares its limits, and its credits, as if each request named it: once a plan is stored of it. */
   async #decideWithTeam(request: TollgateRequest, team: string, action: Action): Promise<Decision> {
-    const hasPlan = this.storedPlan(await this.config.subjects.get(team)) !== undefined
+    const hasPlan = this.storedPlan(await this.recordOf(team, request.signal)) !== undefined
     return this.#decideAll({ ...request, also: hasPlan ? [team] : [] }, action)
   }
 
-  #decideFor(record: SubjectRecord | undefined, asked: TollgateRequest, action: Action, part: Part | undefined): MaybePromise<Decision> {
+  #decideFor(record: SubjectRecord | undefined, asked: TollgateRequest, action: Action, part: Part | undefined, unread?: unknown): MaybePromise<Decision> {
     const program = this.programOf(asked.subject, asked.plan, record)
     const { defaultOperation } = program.vocabulary
     const request = asked.operation === undefined && defaultOperation !== undefined ? { ...asked, operation: defaultOperation } : asked
@@ -173,8 +212,9 @@ export class Engine {
     const mode = modeFor(this.rollout, request.subject)
     const cost = part === undefined ? costOf(program, request) : 0
     if (cost > 0 && mode !== 'off') return decideWithCredits(this, request, action, program, cost)
-    const inquiry = { request, program, mode, action, part }
-    return mode === 'off' ? passUnlimited(this, inquiry) : this.#deciding.decide(inquiry, record)
+    const credits = part === undefined ? freeCredits(this, request, program, action) : undefined
+    const inquiry = { request, program, mode, action, part, ...(credits && { credits }), ...(unread !== undefined && { unread }) }
+    return mode === 'off' ? passUnlimited(this, inquiry) : this.deciding.decide(inquiry, record)
   }
 
   /** The plan a request is decided under: the one it names, else the subject's, else the default. */
@@ -201,6 +241,27 @@ export class Engine {
 
   assertOpen(): void {
     if (this.#isClosed) throw new TollgateError('CLOSED', 'this Tollgate was closed; create a new one')
+  }
+
+  /**
+   * What is stored of a subject.
+   * @param isFresh as it is now, where others may have changed it
+   * @throws STORE_UNAVAILABLE, OVERLOADED, ABORTED
+   */
+  subjectOf(subject: string, signal?: AbortSignal, isFresh?: boolean): MaybePromise<SubjectRecord | undefined> {
+    this.#subjectsGuard.assertRoom()
+    const found = this.config.subjects.get(subject, isFresh)
+    return isPromise(found) ? this.#subjectsGuard.within(found, signal) : found
+  }
+
+  /** The same for a decision: what was known last, or nothing, where the store is away. */
+  async recordOf(subject: string, signal?: AbortSignal): Promise<SubjectRecord | undefined> {
+    try {
+      return await this.subjectOf(subject, signal)
+    } catch (error) {
+      if (!isUnavailable(error)) throw error
+      return this.config.subjects.lastKnown?.(subject)?.record
+    }
   }
 
   /** @throws STORE_UNAVAILABLE at the deadline, OVERLOADED, ABORTED */
@@ -244,6 +305,7 @@ export class Engine {
     await Promise.all([this.#guard.idle(), this.#ledgerGuard.idle()])
     await this.replay.close()
     this.#breaker.stop()
+    this.#subjectsBreaker.stop()
     // What cannot be written now was told of as `unrecorded`.
     if (this.record) await this.#recordGuard.within(this.record.close()).catch(() => {})
     await this.config.store.close()

@@ -4,6 +4,7 @@ import { MemoryStore } from '../stores/memory/index.ts'
 import { type ControlledClock, controlledClock } from '../testing/clock.ts'
 import { type Behaviour, ScriptedStore } from '../testing/scripted-store.ts'
 import { type CommonOptions, createTollgate } from './create.ts'
+import type { SubjectRecord, SubjectStore } from './subjects.ts'
 import type { Tollgate } from './tollgate.ts'
 
 const START_AT = Date.UTC(2026, 4, 20, 12)
@@ -43,6 +44,101 @@ describe('while the store is well', () => {
     const decisions = await Promise.all(Array.from({ length: 6 }, (_, i) => tollgate.consume({ subject: `u${i % 2}`, dimensions: { world: `w${i}` } })))
     expect(decisions.map(({ allowed }) => allowed)).toEqual([true, true, true, true, true, true])
     expect(decisions.map(({ limits }) => limits[1]!.partition)).toEqual(Array.from({ length: 6 }, (_, i) => ({ world: `w${i}` })))
+  })
+})
+
+/** Subjects as a database has them, until it goes wrong. */
+class ScriptedSubjects implements SubjectStore {
+  readonly records = new Map<string, SubjectRecord>()
+  readonly #seen = new Map<string, { record: SubjectRecord | undefined }>()
+  behaviour: 'answers' | 'fails' | 'hangs' = 'answers'
+
+  async get(subject: string): Promise<SubjectRecord | undefined> {
+    if (this.behaviour === 'fails') throw new Error('connection refused')
+    if (this.behaviour === 'hangs') return new Promise(() => {})
+    const record = this.records.get(subject)
+    this.#seen.set(subject, { record })
+    return record
+  }
+
+  lastKnown(subject: string) {
+    return this.#seen.get(subject)
+  }
+
+  async set() {}
+  async delete() {}
+}
+
+describe('when what is stored of subjects cannot be read', () => {
+  const plans = (onFailure: 'open' | 'closed' | 'local') => ({ free: { rank: 0, limits: { daily: quota({ limit: 1, every: 'day', onFailure }) } }, pro: { rank: 1, limits: { daily: quota({ limit: 5, every: 'day', onFailure }) } } })
+  const makeWith = (onFailure: 'open' | 'closed' | 'local') => {
+    const clock = controlledClock(START_AT)
+    const subjects = new ScriptedSubjects()
+    const tollgate = createTollgate({ plans: plans(onFailure), defaultPlan: 'free', subjects, clock })
+    const degraded: string[] = []
+    tollgate.on('degraded', ({ policy }) => degraded.push(policy))
+    return { clock, subjects, tollgate, degraded }
+  }
+
+  it('what was read last counts, under every policy', async () => {
+    const { subjects, tollgate, degraded } = makeWith('closed')
+    subjects.records.set('u', { plan: 'pro' })
+    await tollgate.consume({ subject: 'u' })
+    subjects.behaviour = 'fails'
+    expect(await tollgate.consume({ subject: 'u' })).toMatchObject({ allowed: true, plan: 'pro', degraded: false })
+    expect(await tollgate.consume({ subject: 'u', also: ['team:1'] }).catch(({ code }) => code as string)).toBe('STORE_UNAVAILABLE')
+    expect(degraded).toEqual(['closed'])
+  })
+
+  it.each(['open', 'local'] as const)('%s: who was never seen is decided by the plan named, or the default', async (onFailure) => {
+    const { subjects, tollgate, degraded } = makeWith(onFailure)
+    subjects.behaviour = 'fails'
+    expect(await tollgate.consume({ subject: 'u' })).toMatchObject({ allowed: true, plan: 'free', degraded: true })
+    expect(await tollgate.consume({ subject: 'u', plan: 'pro' })).toMatchObject({ allowed: true, plan: 'pro', degraded: true })
+    expect(await tollgate.consume({ subject: 'u' })).toMatchObject({ allowed: false })
+    expect(degraded).toEqual([onFailure, onFailure, onFailure])
+  })
+
+  it('closed: who was never seen is refused, for now', async () => {
+    const { subjects, tollgate, degraded } = makeWith('closed')
+    subjects.behaviour = 'fails'
+    await expect(tollgate.consume({ subject: 'u' })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', message: 'the store of subjects is unavailable: it failed' })
+    expect(degraded).toEqual(['closed'])
+  })
+
+  it('no call waits longer than its deadline, or its caller', async () => {
+    const { subjects, tollgate, clock } = makeWith('local')
+    subjects.behaviour = 'hangs'
+    const asked = tollgate.consume({ subject: 'u' })
+    const usage = expect(tollgate.usage('u')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    const giveUp = new AbortController()
+    const aborted = expect(tollgate.consume({ subject: 'v', signal: giveUp.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+    await turn()
+    giveUp.abort()
+    await aborted
+    clock.advance(1000)
+    expect(await asked).toMatchObject({ allowed: true, degraded: true })
+    await usage
+    await tollgate.close()
+    expect(clock.nextTimerMs()).toBeUndefined()
+  })
+
+  it('they are left alone after five failures in a row, until they answer', async () => {
+    const { subjects, tollgate, clock } = makeWith('local')
+    subjects.behaviour = 'hangs'
+    for (let i = 0; i < 5; i++) {
+      const asked = tollgate.consume({ subject: `u${i}` })
+      await turn()
+      clock.advance(1000)
+      await asked
+    }
+    // Nobody waits any more.
+    expect(await tollgate.consume({ subject: 'late' })).toMatchObject({ degraded: true })
+    subjects.behaviour = 'answers'
+    subjects.records.set('late', { plan: 'pro' })
+    clock.advance(clock.nextTimerMs()!)
+    await turn()
+    expect(await tollgate.consume({ subject: 'late' })).toMatchObject({ plan: 'pro', degraded: false })
   })
 })
 

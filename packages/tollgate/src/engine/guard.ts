@@ -8,6 +8,7 @@ import { Deadlines } from './deadlines.ts'
 /** Keeps calls to a remote store within bounds: so many at a time, each with a deadline, and none while its breaker is open. */
 export class StoreGuard {
   readonly #clock: Clock
+  readonly #name: string
   readonly #timeoutMs: number
   readonly #maxInFlight: number
   readonly #deadlines: Deadlines
@@ -15,7 +16,9 @@ export class StoreGuard {
   #inFlight = 0
   #onIdle: (() => void)[] = []
 
-  constructor(clock: Clock, timeoutMs: number, maxInFlight: number, breaker?: Breaker) {
+  /** @param name what is asked, for people */
+  constructor(clock: Clock, timeoutMs: number, maxInFlight: number, breaker?: Breaker, name = 'counter store') {
+    this.#name = name
     this.#clock = clock
     this.#timeoutMs = timeoutMs
     this.#maxInFlight = maxInFlight
@@ -27,7 +30,7 @@ export class StoreGuard {
   assertRoom(): void {
     if (this.breaker?.isOpen) throw this.breaker.refusal()
     if (this.#inFlight < this.#maxInFlight) return
-    throw new TollgateError('OVERLOADED', `${this.#maxInFlight} calls to the store are under way; slow down, or raise maxInFlight`, { retryAfterMs: 1000 })
+    throw new TollgateError('OVERLOADED', `${this.#maxInFlight} calls to the ${this.#name} are under way; slow down, or raise maxInFlight`, { retryAfterMs: 1000 })
   }
 
   /** `call`, or STORE_UNAVAILABLE at the deadline, or ABORTED as soon as the signal says so. */
@@ -46,7 +49,7 @@ export class StoreGuard {
         reject(this.#failed(error, era))
       }
       const onAbort = (): void => fail(aborted())
-      const spare = this.#deadlines.begin(() => fail(unavailable(`no answer within ${this.#timeoutMs} ms`, { details: { mayBeWritten: true } })))
+      const spare = this.#deadlines.begin(() => fail(this.#unavailable(`no answer within ${this.#timeoutMs} ms`, { details: { mayBeWritten: true } })))
       // A call may still be under way after its deadline: the bound counts those too.
       call.then(
         (answer) => {
@@ -70,7 +73,7 @@ export class StoreGuard {
 
   /** What a caller is told, and the breaker of it. */
   #failed(error: unknown, era: number): TollgateError {
-    const failure = TollgateError.isInstance(error) ? error : unavailable('it failed', { cause: error })
+    const failure = TollgateError.isInstance(error) ? error : this.#unavailable('it failed', { cause: error })
     if ((error as StoreFault | undefined)?.isStoreThere === true) this.breaker?.answered()
     // Somebody who keeps a row locked is no sign that the database is away.
     else if (isUnavailable(failure) && failure.details?.['isLocked'] !== true) this.breaker?.failed(failure, era, this.#inFlight - 1)
@@ -88,6 +91,10 @@ export class StoreGuard {
     cancel()
   }
 
+  #unavailable(what: string, options: { cause?: unknown; details?: Record<string, unknown> }): TollgateError {
+    return new TollgateError('STORE_UNAVAILABLE', `the ${this.#name} is unavailable: ${what}`, { retryAfterMs: 1000, ...options })
+  }
+
   #done(): void {
     if (--this.#inFlight > 0) return
     this.#onIdle.forEach((resolve) => resolve())
@@ -102,10 +109,6 @@ export interface StoreFault extends Error {
 
 export function aborted(): TollgateError {
   return new TollgateError('ABORTED', 'signal: the caller gave up')
-}
-
-function unavailable(what: string, options: { cause?: unknown; details?: Record<string, unknown> }): TollgateError {
-  return new TollgateError('STORE_UNAVAILABLE', `the counter store is unavailable: ${what}`, { retryAfterMs: 1000, ...options })
 }
 
 /** What is shared with others goes on; whoever gave up does not wait for it. */

@@ -4,6 +4,8 @@ import { MemoryStore } from '../stores/memory/index.ts'
 import { controlledClock } from '../testing/clock.ts'
 import { ScriptedStore } from '../testing/scripted-store.ts'
 import { type CommonOptions, createTollgate } from './create.ts'
+import { Receipts, type ReceiptStore } from './receipts.ts'
+import type { Decision } from './types.ts'
 
 const DAY_MS = 86_400_000
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -108,6 +110,47 @@ describe('a request with an idempotency key', () => {
     expect((await tollgate.consume({ subject: 'u', idempotencyKey: 'k1' })).allowed).toBe(true)
     clock.advance(DAY_MS - 1000)
     expect((await tollgate.consume({ subject: 'u', idempotencyKey: 'k3' })).allowed).toBe(true)
+  })
+
+  it('gets a decision again even where answers are kept as JSON, and one of its own', async () => {
+    const answers = new Map<string, string>()
+    const receipts: ReceiptStore<Decision> = {
+      async once(key, _, run) {
+        const kept = answers.get(key)
+        if (kept !== undefined) return { answer: JSON.parse(kept) as Decision, isReplay: true }
+        const answer = await run()
+        answers.set(key, JSON.stringify(answer))
+        return { answer, isReplay: false }
+      },
+    }
+    for (const option of [{ receipts }, {}]) {
+      const { tollgate } = make(option)
+      const ask = () => tollgate.reserve({ subject: 'u', idempotencyKey: 'k1' })
+      const first = await ask()
+      const again = await ask()
+      expect(again.limits.map(({ max, remaining }) => [max, remaining])).toEqual(first.limits.map(({ max, remaining }) => [max, remaining]))
+      again.allowed = false
+      again.limits.length = 0
+      const third = await ask()
+      expect([third.allowed, third.limits.length]).toEqual([true, 3])
+      await third.reservation!.commit()
+      await expect(again.reservation!.release()).rejects.toMatchObject({ code: 'ALREADY_SETTLED' })
+    }
+  })
+
+  it('is another namespace\'s own', async () => {
+    const clock = controlledClock()
+    const receipts = new Receipts<Decision>(clock)
+    const secret = 'a secret of sixteen bytes'
+    const [a, b] = ['a', 'b'].map((namespace) => make({ store: new MemoryStore(), receipts, namespace, secret }))
+    await a!.tollgate.consume({ subject: 'u', idempotencyKey: 'k1' })
+    await b!.tollgate.consume({ subject: 'u', idempotencyKey: 'k1' })
+    expect([await a!.used(), await b!.used()]).toEqual([1, 1])
+  })
+
+  it('does not let a BigInt through', async () => {
+    const { tollgate } = make()
+    await expect(tollgate.consume({ subject: 'u', idempotencyKey: 'k1', amounts: { tokens: 5n as unknown as number } })).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
   })
 
   it('must be a name', async () => {

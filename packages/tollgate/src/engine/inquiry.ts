@@ -14,6 +14,10 @@ export interface Inquiry {
   readonly asked?: Action
   /** Set for one subject of several. */
   readonly part: Part | undefined
+  /** Who pays when it is committed with credits, though it was to cost none. */
+  readonly credits?: HeldCredits
+  /** Why what is stored of the subject could not be read, where nothing is known of it from before. */
+  readonly unread?: unknown
 }
 
 /** One that the store is asked. */
@@ -51,4 +55,6 @@ export interface OwnPart {
 export interface HeldCredits {
   readonly account: string
   readonly id: string
+  /** Nothing is held: what a commit says is spent. */
+  readonly isFree?: boolean
 }

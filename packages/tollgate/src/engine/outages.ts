@@ -2,7 +2,7 @@ import type { Charges } from '../compile/charges.ts'
 import type { DecideCommand, MaybePromise, Outcome } from '../stores/store.ts'
 import type { Deciding } from './deciding.ts'
 import type { Engine } from './engine.ts'
-import { isUnavailable } from './guard.ts'
+import { failurePolicyOf, isUnavailable } from './guard.ts'
 import { type StoreInquiry, withAnchor } from './inquiry.ts'
 import { isOfRecord } from './restoring.ts'
 import { LOCAL_ID } from './reservation.ts'
@@ -40,6 +40,16 @@ export class Outages {
     this.#engine.events.emit('degraded', { error, policy })
     if (policy === 'closed') throw error
     return this.#decideHere(inquiry, command, charges, { error, policy, call })
+  }
+
+  /**
+   * What is stored of a subject cannot be read: its limits decide whether it is taken for one of whom nothing is stored.
+   * @throws the error, under the policy `closed`, and where it is no sign that the store is away
+   */
+  assertOpenWithout(error: unknown, charges: Charges): void {
+    const policy = failurePolicyOf(charges)
+    this.#engine.events.emit('degraded', { error, policy })
+    if (policy === 'closed') throw error
   }
 
   /**

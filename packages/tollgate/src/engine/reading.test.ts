@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { allowOnly, capacity, concurrency, cooldown, duplicates, quota, slidingWindow } from '../define/limits.ts'
+import { allowOnly, capacity, concurrency, cooldown, duplicates, quota, slidingWindow, tokenBucket } from '../define/limits.ts'
 import { MemoryStore } from '../stores/memory/index.ts'
 import { controlledClock } from '../testing/clock.ts'
 import { ScriptedStore } from '../testing/scripted-store.ts'
@@ -26,6 +26,17 @@ function make() {
 }
 
 describe('a decision', () => {
+  it('can be told and sent whatever the wait: a debt may last longer than there are dates', async () => {
+    const clock = controlledClock(START_AT)
+    const limits = { bucket: tokenBucket({ capacity: 1000, refill: 1, every: '1d', meter: 'tokens' }) }
+    const tollgate = createTollgate({ plans: { free: { rank: 0, limits }, max: { rank: 1, limits: { bucket: tokenBucket({ capacity: Infinity, refill: 1, every: '1d', meter: 'tokens' }) } } }, clock, defaultPlan: 'free' })
+    const { reservation } = await tollgate.reserve({ subject: 'u', amounts: { tokens: 1 } })
+    await tollgate.commit(reservation!.id, { amounts: { tokens: 200_000_000 } })
+    const denied = await tollgate.consume({ subject: 'u', amounts: { tokens: 1 } })
+    expect(denied.retryAfterMs).toBeGreaterThan(1e16)
+    expect(JSON.parse(JSON.stringify(denied))).toMatchObject({ violations: [{ limit: 'bucket', liftedBy: ['max'], message: expect.any(String) as string }] })
+  })
+
   it('names every violated limit in the plan\'s order, when each frees, and who would let it pass', async () => {
     const { tollgate, ask, clock } = make()
     for (const world of ['w1', 'w2', 'w3']) expect((await tollgate.consume(ask(world, { content: 'hello' }))).allowed).toBe(world !== 'w3')

@@ -102,6 +102,7 @@ export function fingerprintOf(value: unknown, secret: string | Uint8Array): stri
 const MAX_DEPTH = 32
 
 function sorted(value: unknown, depth = 0): unknown {
+  if (typeof value === 'bigint') throw invalidRequest('request', `${value}n is a BigInt, which no request has; use a number`)
   if (typeof value !== 'object' || value === null) return value
   if (depth > MAX_DEPTH) throw invalidRequest('request', `it is nested more than ${MAX_DEPTH} deep; send a plain request`)
   if (Array.isArray(value)) return value.map((entry) => sorted(entry, depth + 1))

@@ -175,6 +175,46 @@ describe('run', () => {
     expect(await used()).toEqual([0, 0, 0, 0])
   })
 
+  it('does the work of an idempotency key once, and again after it failed', async () => {
+    const { tollgate, used } = make()
+    const request = { subject: 'u', amounts: { tokens: 10 }, idempotencyKey: 'k1' }
+    const failure = new Error('the model is down')
+    for (let i = 0; i < 3; i++) await expect(tollgate.run(request, () => { throw failure })).rejects.toBe(failure)
+    expect(await used()).toEqual([0, 0, 0, 0])
+    let runs = 0
+    const results = await Promise.allSettled([tollgate.run(request, async () => ++runs), tollgate.run(request, async () => ++runs)])
+    expect(results.map((result) => (result.status === 'fulfilled' ? (result.value as { value: number }).value : (result.reason as { code: string }).code)).toSorted()).toEqual([1, 'IDEMPOTENCY_IN_PROGRESS'])
+    await expect(tollgate.run(request, () => ++runs)).rejects.toMatchObject({ code: 'ALREADY_SETTLED', details: { reservation: { status: 'committed' } } })
+    expect(runs).toBe(1)
+    expect(await used()).toEqual([1, 10, 0, 0])
+    await expect(tollgate.run({ ...request, amounts: { tokens: 11 } }, () => ++runs)).rejects.toMatchObject({ code: 'IDEMPOTENCY_CONFLICT' })
+  })
+
+  it('does not begin work of a key that is under way, and begins it anew when its hold has ended', async () => {
+    const { tollgate, clock } = make()
+    const request = { subject: 'u', idempotencyKey: 'k1', ttlMs: 1000 }
+    // Whoever was at it died.
+    await tollgate.reserve(request)
+    await expect(tollgate.run(request, () => 'done')).rejects.toMatchObject({ code: 'IDEMPOTENCY_IN_PROGRESS' })
+    clock.advance(1000)
+    expect(await tollgate.run(request, () => 'done')).toMatchObject({ value: 'done', settlement: { status: 'committed' } })
+  })
+
+  it('keeps the estimate of a meter that is named without an amount', async () => {
+    const { tollgate, used } = make()
+    const result = await tollgate.run({ subject: 'u', amounts: { tokens: 7 } }, ({ set }) => set({ tokens: undefined as unknown as number }))
+    expect(result).toMatchObject({ settlement: { amounts: { tokens: 7 } } })
+    expect(await used()).toEqual([1, 7, 0, 0])
+  })
+
+  it('is not committed for a caller who gave up', async () => {
+    const { tollgate, used } = make()
+    const { reservation } = await tollgate.reserve({ subject: 'u', amounts: { tokens: 7 } })
+    await expect(tollgate.commit(reservation!.id, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' })
+    await tollgate.release(reservation!.id)
+    expect(await used()).toEqual([0, 0, 0, 0])
+  })
+
   it('refuses amounts and work that are none', async () => {
     const { tollgate, used } = make()
     await expect(tollgate.run({ subject: 'u' }, ({ set }) => set({ tokens: 0.5 }))).rejects.toMatchObject({ code: 'INVALID_REQUEST' })

@@ -3,7 +3,7 @@ import { show, TollgateError } from '../errors/index.ts'
 import type { MaybePromise, SettleCommand, SettleOutcome, StoredReservation } from '../stores/store.ts'
 import { settleCredits } from './credits.ts'
 import type { Engine } from './engine.ts'
-import { isPromise, isUnavailable, type StoreGuard } from './guard.ts'
+import { aborted, isPromise, isUnavailable, type StoreGuard } from './guard.ts'
 import { LOCAL_ID, settlementOf } from './reservation.ts'
 import type { CommitOptions, Settlement } from './types.ts'
 
@@ -36,10 +36,12 @@ export class Settling {
     return this.settle(id, 'release', options)
   }
 
-  async settle(id: string, action: SettleCommand['action'], options: SettleOptions = {}): Promise<Settlement> {
+  async settle(id: string, action: SettleCommand['action'], asked: SettleOptions = {}): Promise<Settlement> {
     this.#engine.assertOpen()
+    if (asked.signal?.aborted) throw aborted()
     assertText(id, 'id')
-    if (options.amounts !== undefined) validateAmounts(options.amounts, this.#engine.config.catalog.meters)
+    if (asked.amounts !== undefined) validateAmounts(asked.amounts, this.#engine.config.catalog.meters)
+    const options: SettleOptions = asked.amounts === undefined ? asked : { ...asked, amounts: named(asked.amounts) }
     if (action === 'extend') assertInteger(options.ttlMs, 'ttlMs', 1, MAX_TTL_MS)
     const outcome = await this.#settleInStore(id, action, options)
     if (outcome.result === 'unknown') throw new TollgateError('UNKNOWN_RESERVATION', `id: ${show(id)} is not a reservation, or it ended more than a day ago`, { field: 'id' })
@@ -130,4 +132,9 @@ export class Settling {
       if (!isUnavailable(error)) throw error
     }
   }
+}
+
+/** A meter that is there without an amount is not named. */
+function named(amounts: Readonly<Record<string, number | undefined>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(amounts).filter((entry): entry is [string, number] => entry[1] !== undefined))
 }

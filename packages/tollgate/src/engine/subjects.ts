@@ -28,6 +28,8 @@ export function recordAt(record: SubjectRecord | undefined, now: number): Subjec
 export interface SubjectStore {
   /** `isFresh`: as it is now, where others may have changed it; what is about to be changed must not be an old copy. */
   get(subject: string, isFresh?: boolean): MaybePromise<SubjectRecord | undefined>
+  /** What was read, or stored, here last, however long ago: for when the store is away. `undefined` where that is nothing. */
+  lastKnown?(subject: string): { readonly record: SubjectRecord | undefined } | undefined
   set(subject: string, record: SubjectRecord): MaybePromise<void>
   delete(subject: string): MaybePromise<void>
 }

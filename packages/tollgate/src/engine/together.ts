@@ -33,6 +33,7 @@ export async function decideTogether(engine: Engine, request: TollgateRequest, a
     throw error
   }
   const merged = merge(decisions, request)
+  engine.deciding.join(decisions, merged)
   if (isRefused) {
     delete merged.reservation
     // Shadow mode lets it pass: there is a reservation to settle, of nothing.
@@ -53,19 +54,35 @@ async function undoAll(engine: Engine, reserved: readonly string[]): Promise<voi
 
 /** One request per subject. The others only carry what their plans know of. */
 async function partsOf(engine: Engine, request: TollgateRequest): Promise<TollgateRequest[]> {
-  const { also, ...main } = request
+  const { also: _, ...main } = request
+  const others = othersOf(request).toSorted((a, b) => orderOf(a) - orderOf(b))
+  const parts: TollgateRequest[] = []
+  for (const { subject, plan } of others) parts.push(await restrict(engine, { ...main, subject }, plan))
+  return [...parts, main]
+}
+
+interface Other {
+  readonly subject: string
+  readonly plan: string | undefined
+}
+
+/**
+ * The request's further subjects.
+ * @throws INVALID_REQUEST
+ */
+export function othersOf({ subject: own, also = [] }: TollgateRequest): Other[] {
   if (!Array.isArray(also) || also.length > MAX_ALSO) throw invalidRequest('also', `${show(also)} is not a list of at most ${MAX_ALSO} subjects`)
-  const others: TollgateRequest[] = []
+  const others: Other[] = []
   for (const [i, entry] of also.entries()) {
     const { subject, plan } = typeof entry === 'object' && entry !== null ? entry : { subject: entry, plan: undefined }
     assertText(subject, `also.${i}`)
-    if (subject === main.subject || others.some((other) => other.subject === subject)) throw invalidRequest(`also.${i}`, `${show(subject)} is named twice; name every subject once`)
-    others.push(await restrict(engine, { ...main, subject }, plan))
+    if (subject === own || others.some((other) => other.subject === subject)) throw invalidRequest(`also.${i}`, `${show(subject)} is named twice; name every subject once`)
+    others.push({ subject, plan })
   }
-  return [...others.toSorted((a, b) => orderOf(a) - orderOf(b)), main]
+  return others
 }
 
-function orderOf({ subject }: TollgateRequest): number {
+function orderOf({ subject }: Other): number {
   if (subject.startsWith('ip:')) return 0
   return subject.startsWith('team:') ? 1 : 2
 }
@@ -73,7 +90,7 @@ function orderOf({ subject }: TollgateRequest): number {
 async function restrict(engine: Engine, part: TollgateRequest, plan: string | undefined): Promise<TollgateRequest> {
   const { plan: _plan, operation, dimensions, amounts, current: _current, ...rest } = part
   const restricted: TollgateRequest = plan === undefined ? rest : { ...rest, plan }
-  const { vocabulary } = engine.programOf(part.subject, plan, await engine.config.subjects.get(part.subject))
+  const { vocabulary } = engine.programOf(part.subject, plan, await engine.recordOf(part.subject, part.signal))
   if (operation !== undefined && (vocabulary.operations?.has(operation) ?? true)) restricted.operation = operation
   if (dimensions) restricted.dimensions = pick(dimensions as Record<string, string>, vocabulary.dimensions)
   if (amounts) restricted.amounts = pick(amounts as Record<string, number>, vocabulary.meters)

@@ -4,7 +4,7 @@ import type { Balance } from '../ledger/account.ts'
 import type { EntryList, EntryPage } from '../ledger/ledger.ts'
 import { at } from '../define/rules.ts'
 import { suggest } from '../define/suggest.ts'
-import { show, TollgateError } from '../errors/index.ts'
+import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import { changeCredits, type Granted, grantCredits, type NewGrant, type NewRefund, type PlanChange, refundCredits, validateChange, voidGrant } from './account.ts'
 import type { Engine } from './engine.ts'
 import { isPromise } from './guard.ts'
@@ -72,7 +72,7 @@ export class Tollgate<N extends Names = Names> {
     const plan = options?.plan
     await this.#engine.replay.before(subject)
     await this.#engine.restoring?.restoreToLook(subject)
-    const record = await this.#subjects.get(subject)
+    const record = await this.#engine.subjectOf(subject)
     return usageOf(this.#engine, await this.#programFor(subject, plan, record), subject, record)
   }
 
@@ -80,7 +80,7 @@ export class Tollgate<N extends Names = Names> {
   async explain(request: TollgateRequest<N>): Promise<Explanation> {
     this.#assertSubject(request?.subject)
     await this.#engine.restoring?.restoreToLook(request.subject)
-    return explain(this.#engine, request as TollgateRequest, await this.#subjects.get(request.subject))
+    return explain(this.#engine, request as TollgateRequest, await this.#engine.recordOf(request.subject, request.signal))
   }
 
   /** Forgets what the subject used, of one limit or of all. Open reservations stay open and hold nothing. */
@@ -90,7 +90,7 @@ export class Tollgate<N extends Names = Names> {
     // What is reset must not come back from here.
     await this.#engine.replay.before(subject)
     await this.#engine.restoring?.restoreIfUnknown(subject)
-    const record = await this.#subjects.get(subject)
+    const record = await this.#engine.subjectOf(subject)
     const program = await this.#programFor(subject, undefined, record)
     let cells: string[] | null = null
     if (limit !== undefined) {
@@ -108,7 +108,7 @@ export class Tollgate<N extends Names = Names> {
   /** What is stored of a subject, as it holds now. */
   async subject(subject: string): Promise<SubjectRecord | undefined> {
     this.#assertSubject(subject)
-    return recordAt(await this.#subjects.get(subject), this.#engine.config.clock.now())
+    return recordAt(await this.#engine.subjectOf(subject), this.#engine.config.clock.now())
   }
 
   /**
@@ -121,9 +121,9 @@ export class Tollgate<N extends Names = Names> {
     this.#assertSubject(subject)
     const { catalog } = this.#engine.config
     const program = catalog.find(plan)
-    const { overrides, nextPlan: _, ...known } = recordAt(await this.#subjects.get(subject, true), this.#engine.config.clock.now()) ?? {}
+    const { overrides, nextPlan: _, ...known } = recordAt(await this.#engine.subjectOf(subject, undefined, true), this.#engine.config.clock.now()) ?? {}
     const isSameSet = known.plan !== undefined && catalog.lookup(known.plan)?.set === program.set
-    const merged = { ...known, ...(isSameSet && overrides && { overrides }), ...validateFacts(facts ?? {}, program.vocabulary.limits), plan: program.id }
+    const merged = { ...known, ...(isSameSet && overrides && { overrides }), ...validateFacts(facts ?? {}, program.vocabulary.limits, subject), plan: program.id }
     const record = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)) as SubjectRecord
     // Credits first: should the record not be stored after that, whoever tries again is not granted twice.
     const next = await changeCredits(this.#engine, subject, program, record, validateChange(change))
@@ -259,9 +259,10 @@ function viewOf({ id, headline, limits }: Program): PlanView {
 /** The latest anchor, in the year 2096: later ones are seconds taken for milliseconds, or worse. */
 const MAX_ANCHOR_AT = 4e12
 
-function validateFacts({ anchorAt, team, attributes, overrides }: PlanFacts, limits: ReadonlySet<string>): PlanFacts {
+function validateFacts({ anchorAt, team, attributes, overrides }: PlanFacts, limits: ReadonlySet<string>, subject: string): PlanFacts {
   if (anchorAt !== undefined && anchorAt !== null) assertInteger(anchorAt, 'anchorAt', 0, MAX_ANCHOR_AT)
   if (team !== undefined && team !== null) assertText(team, 'team')
+  if (team === subject) throw invalidRequest('team', `${show(team)} is the subject itself; name another one`)
   for (const [limit, max] of Object.entries(overrides ?? {})) {
     if (!limits.has(limit)) throw new TollgateError('UNKNOWN_LIMIT', `${at('overrides', limit)}: no plan of the set has this limit; ${suggest(limit, [...limits])}`, { field: at('overrides', limit) })
     if (max !== Infinity) assertInteger(max, `overrides.${limit}`, 0, MAX_AMOUNT)

@@ -51,9 +51,12 @@ function unitsOf(locale: Locale, role: Role): Language['units'] {
   return role === 'subject' ? { ...units, ...subjectUnits } : units
 }
 
-/** `Nov 22, 2026, 00:00 UTC`. */
+/** The last instant that a Date can be. */
+const MAX_INSTANT = 8.64e15
+
+/** `Nov 22, 2026, 00:00 UTC`. What is later than any date, such as the end of a debt of millions of days, is the last one. */
 export function formatInstant(at: number, locale: Locale): string {
-  return `${datesOf(locale).format(at)} UTC`
+  return `${datesOf(locale).format(Math.min(at, MAX_INSTANT))} UTC`
 }
 
 // Building an Intl object takes some 20 µs, using it well under one.

@@ -39,7 +39,7 @@ export interface ReservationMemo {
   /** Reservations of the request's other subjects, settled with this one. */
   linked?: readonly string[]
   /** Credits that are held for it: in whose account, and as what. */
-  credits?: { readonly account: string; readonly id: string }
+  credits?: { readonly account: string; readonly id: string; readonly isFree?: boolean }
   /** For the record. */
   operation?: string
   dimensions?: Readonly<Record<string, string>>
@@ -61,6 +61,8 @@ export interface Outcome {
   stale?: { anchorAt?: number; isUnknown?: boolean }
   /** The store had no room and let the request pass uncounted. */
   uncounted?: boolean
+  /** A request with this receipt, or a reservation of this id, was admitted before: nothing was counted now. */
+  isRepeat?: boolean
 }
 
 export interface StoredReservation {

@@ -49,7 +49,7 @@ export function outcomeOf(reply: Buffer, layout: Layout, command: DecideCommand,
   }
   if (status === STATUS.denied) return { at, admitted: false, verdicts }
   // It was counted before: what is used has it already.
-  if (status === STATUS.repeated) return { at, admitted: true, verdicts: verdicts.map((v) => ({ ...v, passes: true, retryAt: 0 })) }
+  if (status === STATUS.repeated) return { at, admitted: true, isRepeat: true, verdicts: verdicts.map((v) => ({ ...v, passes: true, retryAt: 0 })) }
   if (action !== 'check') {
     const expiresAt = at + (command.reservation?.ttlMs ?? 0)
     for (let i = 0; i < charges.length; i++) {

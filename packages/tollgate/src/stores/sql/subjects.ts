@@ -53,6 +53,10 @@ export class SqlSubjects implements SubjectStore {
     return this.#read(subject)
   }
 
+  lastKnown(subject: string): { readonly record: SubjectRecord | undefined } | undefined {
+    return this.#cache.get(subject)
+  }
+
   async set(subject: string, record: SubjectRecord): Promise<void> {
     const key = this.#keyOf(subject)
     await this.#database.transaction(async (tx) => {

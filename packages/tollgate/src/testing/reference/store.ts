@@ -43,7 +43,7 @@ export class ReferenceStore implements CounterStore {
       for (const c of charges) this.#see(this.#cell(known, c), c, now)
       if (admitted) {
         for (const c of charges) this.#record(known, c, now, reservation)
-        verdicts = charges.map((c, i) => this.#afterwards(known, c, now, action, verdicts[i]!))
+        verdicts = charges.map((c, i) => this.#afterwards(known, c, now, verdicts[i]!))
         known.plan = plan
         if (reservation) this.#keep(known, subject, charges, now, reservation)
       }
@@ -210,9 +210,8 @@ export class ReferenceStore implements CounterStore {
   }
 
   /** What the admitted are told: how it stands with them. */
-  #afterwards(subject: Subject, c: Charge, now: number, action: DecideCommand['action'], before: Verdict): Verdict {
-    const isCounted = c.kind !== CellKind.stated && !(c.kind === CellKind.concurrency && action === 'consume')
-    const { used, resetAt } = isCounted ? this.#look(subject, c, now) : { used: before.used + c.amount, resetAt: before.resetAt }
+  #afterwards(subject: Subject, c: Charge, now: number, before: Verdict): Verdict {
+    const { used, resetAt } = c.kind !== CellKind.stated ? this.#look(subject, c, now) : { used: before.used + c.amount, resetAt: before.resetAt }
     return { passes: true, used, resetAt, retryAt: 0 }
   }
 
