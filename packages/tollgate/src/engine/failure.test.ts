@@ -110,15 +110,16 @@ describe('when what is stored of subjects cannot be read', () => {
     const { subjects, tollgate, clock } = makeWith('local')
     subjects.behaviour = 'hangs'
     const asked = tollgate.consume({ subject: 'u' })
-    const usage = expect(tollgate.usage('u')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    const codeOf = (call: Promise<unknown>) => call.then(() => 'none', ({ code }: { code: string }) => code)
+    const usage = codeOf(tollgate.usage('u'))
     const giveUp = new AbortController()
-    const aborted = expect(tollgate.consume({ subject: 'v', signal: giveUp.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+    const aborted = codeOf(tollgate.consume({ subject: 'v', signal: giveUp.signal }))
     await turn()
     giveUp.abort()
-    await aborted
+    expect(await aborted).toBe('ABORTED')
     clock.advance(1000)
     expect(await asked).toMatchObject({ allowed: true, degraded: true })
-    await usage
+    expect(await usage).toBe('STORE_UNAVAILABLE')
     await tollgate.close()
     expect(clock.nextTimerMs()).toBeUndefined()
   })
