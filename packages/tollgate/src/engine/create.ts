@@ -54,7 +54,7 @@ export interface CommonOptions {
   storeTimeoutMs?: number
   /** Deadline of a call to the ledger: an integer 1 … 60,000 ms. Default 5000, as a commit waits for a disk. */
   ledgerTimeoutMs?: number
-  /** What a subject that the counters do not know may wait for the record: an integer 1 … 60,000 ms. Default 1000. */
+  /** What a decision may wait for what is stored of its subject, and for the record of one that the counters do not know: an integer 1 … 60,000 ms. Default 1000. */
   recordTimeoutMs?: number
   /** Calls to a remote store under way at a time: an integer 1 … 1,000,000. Default 10,000. */
   maxInFlight?: number

@@ -262,6 +262,16 @@ describe('credits', () => {
     expect(await tollgate.balance(user)).toMatchObject({ spent: 0 })
   })
 
+  it('have a rule of their own in an explanation', async () => {
+    const { tollgate } = engineOf()
+    await tollgate.grant(user, { amount: 12 })
+    const rules = async () => (await tollgate.explain({ subject: user, operation: 'image' })).rules.at(-1)
+    expect(await rules()).toEqual({ limit: 'credits', kind: 'credits', applies: true, passes: true, reason: 'it costs 10, and 12 are available' })
+    await tollgate.consume({ subject: user, operation: 'image' })
+    expect(await rules()).toMatchObject({ passes: false, reason: 'it costs 10, and 2 are available' })
+    expect((await tollgate.explain({ subject: user, operation: 'look' })).rules.map(({ limit }) => limit)).toEqual(['burst', 'own'])
+  })
+
   it('that deny a request take its warnings back with it', async () => {
     const clock = controlledClock(START_AT)
     const limited = definePlans({ free: { rank: 0, limits: { daily: quota({ limit: 10, every: 'day', softLimit: 0.5 }) } } })

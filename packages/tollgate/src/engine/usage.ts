@@ -4,7 +4,7 @@ import type { Charge } from '../decide/charge.ts'
 import { limitState } from './decision.ts'
 import type { Engine } from './engine.ts'
 import type { SubjectRecord } from './subjects.ts'
-import type { Decision, LimitState, TollgateRequest, Usage } from './types.ts'
+import type { Credits, Decision, LimitState, TollgateRequest, Usage } from './types.ts'
 
 /** How every limit of the subject's plan stands: one state each, of partitioned limits one per live partition. */
 export async function usageOf(engine: Engine, program: Program, subject: string, record: SubjectRecord | undefined): Promise<Usage> {
@@ -38,7 +38,7 @@ function chargeFor(limit: LimitProgram, now: number, anchorAt: number, overrides
   return { ...limit.charge, amount: 0, max, partition: '', digest: '', ...(period && { startAt: period.startAt, endAt: period.endAt }) }
 }
 
-/** One limit of the plan, and what it says about a request. */
+/** One limit of the plan, or the credits, and what it says about a request. */
 export interface Rule {
   limit: string
   kind: string
@@ -68,11 +68,16 @@ export async function explain(engine: Engine, request: TollgateRequest, record: 
     if (decision.mode === 'off') return { ...base, applies: false, passes: true, reason: 'limits are off for this subject' }
     if (!state && decision.degraded) return { ...base, applies: false, passes: true, reason: 'the store is unavailable, and the limits fail open' }
     if (!state) return { ...base, applies: false, passes: true, reason: mismatchOf(limit, request) }
-    const violated = decision.violations.some(({ limit: name, subject }) => name === limit.name && subject === undefined)
+    const violated = decision.violations.some(({ limit: name, kind, subject }) => name === limit.name && kind === limit.kind && subject === undefined)
     const max = decision.degraded && state.max !== Infinity ? state.max : (record?.overrides?.[limit.name] ?? limit.max)
     return { ...base, applies: true, passes: !violated, reason: reasonOf(limit, request, max, state, violated), state }
   })
-  return { decision, planSource, rules }
+  return { decision, planSource, rules: decision.credits ? [...rules, creditsRule(decision.credits)] : rules }
+}
+
+/** Credits come last, as in a decision, and only where the request costs some. */
+function creditsRule({ cost, available, deficit }: Credits): Rule {
+  return { limit: 'credits', kind: 'credits', applies: true, passes: deficit === 0, reason: `it costs ${cost}, and ${Math.max(0, available)} are available` }
 }
 
 function mismatchOf({ match }: LimitProgram, request: TollgateRequest): string {
