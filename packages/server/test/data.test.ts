@@ -4,6 +4,8 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openSqlite } from 'tollgate/sqlite'
+import type { MemoryStore } from 'tollgate'
+import { KeptReservations } from '../src/data/kept-reservations.ts'
 import { lockFolder } from '../src/data/lock.ts'
 import { createServer } from '../src/index.ts'
 import { jsonOf, startServer, temporaryFolder } from './helpers.ts'
@@ -27,6 +29,59 @@ describe('the data folder', () => {
     expect((await jsonOf(second.ask('GET', '/demo/clock'))).now).toBeGreaterThanOrEqual(now)
     expect(readFileSync(join(dataDir, 'secret'), 'utf8')).toBe(secret)
     expect(secret.trim()).toHaveLength(SECRET_LENGTH)
+  })
+
+  it('keeps open reservations, with what they hold, and what stands for capacity', async () => {
+    const dataDir = temporaryFolder()
+    const first = await startServer({ dataDir })
+    const reserve = (server: typeof first, operation: string, subject = 'telegram:ana') => jsonOf(server.ask('POST', '/v1/reserve', { body: { subject, operation, ttlMs: 3_600_000 } }))
+    const agents = (server: typeof first) => server.as('ana')('POST', '/api/worlds/w1/agents', { name: 'Zoe' })
+    await first.ask('PUT', '/v1/subjects/telegram:ana', { body: { plan: 'telegram-bot/Professional' } })
+    const [committed, released] = [await reserve(first, 'image_generation'), await reserve(first, 'image_generation')]
+    const used = await jsonOf(first.ask('GET', '/v1/subjects/telegram:ana/usage'))
+    for (let i = 0; i < 3; i++) expect((await agents(first)).status).toBe(200)
+    await first.server.close()
+
+    const second = await startServer({ dataDir })
+    expect((await jsonOf(second.ask('GET', '/v1/subjects/telegram:ana/usage'))).credits).toEqual(used.credits)
+    expect(await jsonOf(second.ask('POST', `/v1/reservations/${committed.reservation.id}/commit`, { body: {} }))).toMatchObject({ status: 'committed', late: false })
+    expect(await jsonOf(second.ask('POST', `/v1/reservations/${released.reservation.id}/release`, { body: {} }))).toMatchObject({ status: 'released' })
+    expect((await jsonOf(second.ask('GET', '/v1/subjects/telegram:ana/usage'))).credits).toMatchObject({ spent: 10, reserved: 0 })
+    expect((await agents(second)).status).toBe(429)
+    await second.server.close()
+
+    writeFileSync(join(dataDir, 'reservations.json'), '{"version":1,"namespaces":{"default":"[]"}}')
+    await expect(startServer({ dataDir })).rejects.toThrow(/reservations\.json cannot be used .*backup.*without them/)
+  })
+
+  it('keeps what quotas counted and what is reserved apart: neither is counted twice after a restart', async () => {
+    const dataDir = temporaryFolder()
+    const body = (tokens: number) => ({ subject: 'business:b', plan: 'business-chat/STARTER', amounts: { tokens } })
+    const first = await startServer({ dataDir })
+    await first.ask('POST', '/v1/consume', { body: body(100) })
+    const { reservation } = await jsonOf(first.ask('POST', '/v1/reserve', { body: { ...body(1000), ttlMs: 3_600_000 } }))
+    await first.server.close()
+
+    const second = await startServer({ dataDir })
+    const tokens = async () => (await jsonOf(second.ask('GET', '/v1/subjects/business:b/usage?plan=business-chat%2FSTARTER'))).limits.find(({ limit }: { limit: string }) => limit === 'monthlyTokens').used as number
+    expect(await jsonOf(second.ask('POST', `/v1/reservations/${reservation.id}/commit`, { body: { amounts: { tokens: 50 } } }))).toMatchObject({ status: 'committed' })
+    expect(await tokens()).toBe(150)
+    await second.ask('POST', '/v1/consume', { body: body(1) })
+    expect(await tokens()).toBe(151)
+  })
+
+  it('keeps what is open every second, for a process that is killed', async () => {
+    const folder = temporaryFolder()
+    const clock = { now: () => 1_800_000_000_000 }
+    const kept = new KeptReservations(folder, clock, () => {})
+    const decide = (store: MemoryStore, action: 'reserve' | 'check') => store.decide({ subject: 'u', plan: 'free', charges: [], now: clock.now(), action, ...(action === 'reserve' && { reservation: { id: 'r1', ttlMs: 1000, memo: { plan: 'free', amounts: {} } } }) })
+    decide(kept.store('default'), 'reserve')
+    await kept.write()
+    const next = new KeptReservations(folder, clock, () => {})
+    expect(next.store('default').settle({ id: 'r1', action: 'commit', now: clock.now() }).result).toBe('settled')
+    expect(statSync(join(folder, 'reservations.json')).mode & 0o777).toBe(0o600)
+    await Promise.all([kept.close(), next.close()])
+    expect(new KeptReservations(folder, clock, () => {}).store('default').settle({ id: 'r1', action: 'commit', now: clock.now() }).result).toBe('unknown')
   })
 
   it('is for its owner only, and holds no secret of a key', async () => {

@@ -1,24 +1,32 @@
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { TollgateError } from 'tollgate'
+import { systemClock, TollgateError } from 'tollgate'
 import { type Database, migrate, openSqlite, SqlReceipts } from 'tollgate/sqlite'
 import { StartupError } from '../startup-error.ts'
+import type { Log } from '../log/log.ts'
 import { openFolder } from './folder.ts'
+import { KeptReservations } from './kept-reservations.ts'
 import type { RecordOptions } from './record-options.ts'
 import { sqlStores } from './sql-stores.ts'
 import type { Storage } from './storage.ts'
 
 /** A folder of this process alone: credits, subjects and idempotency keys in SQLite, keys and rollout in a file beside it. */
-export async function openFolderStorage(dataDir: string, record: RecordOptions): Promise<Storage> {
+export async function openFolderStorage(dataDir: string, record: RecordOptions, log: Log): Promise<Storage> {
   const folder = openFolder(dataDir)
   try {
     const database = await openDatabase(join(folder.path, 'tollgate.db'))
+    let kept: KeptReservations | undefined
     return {
       state: folder.state,
       secret: async () => folder.secret(),
-      stores: (clock) => sqlStores(database, clock, { ...record, hasCounters: false }),
+      stores(clock) {
+        const stores = sqlStores(database, clock, { ...record, hasCounters: false })
+        const counters = (kept = new KeptReservations(folder.path, clock ?? systemClock, log))
+        return { ...stores, of: (namespace) => ({ store: counters.store(namespace), ...stores.of(namespace) }) }
+      },
       isAlive: async () => (await database.query('SELECT 1')).length === 1,
       async close() {
+        await kept?.close()
         await database.close()
         folder.close()
       },

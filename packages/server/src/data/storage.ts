@@ -40,7 +40,7 @@ export interface Stores {
 export interface NamespaceStores {
   readonly subjects: SubjectStore
   readonly receipts: ReceiptStore<Remembered>
-  /** None: each engine counts in memory. */
+  /** None: each engine counts in memory of its own. */
   readonly store?: CounterStore
   /** None: nothing is recorded. */
   readonly record?: RecordStore
@@ -74,7 +74,7 @@ async function openWithoutRedis({ dataDir, databaseUrl, analyticsDatabaseUrl, re
   checkRecordOptions(record)
   if (databaseUrl !== undefined) return openPostgresStorage(databaseUrl, log, { ...record, copyUrl: analyticsDatabaseUrl })
   if (analyticsDatabaseUrl !== undefined) throw new StartupError('ANALYTICS_DATABASE_URL is for a copy of the database of DATABASE_URL, which is not set: set it too, or leave both out.')
-  if (dataDir !== undefined) return openFolderStorage(dataDir, record)
+  if (dataDir !== undefined) return openFolderStorage(dataDir, record, log)
   if (record.archiveDir !== undefined) throw new StartupError('TOLLGATE_ARCHIVE_DIR is for usage that is recorded, and this server keeps everything in memory: set TOLLGATE_DATA_DIR or DATABASE_URL too, or leave it out.')
   return memoryStorage(maxReceipts)
 }

@@ -9,19 +9,24 @@ import type { MemoryReservation } from './reservations.ts'
 export class CellsInMemory implements ReservedCells {
   readonly #records: Records
   readonly #reservation: MemoryReservation
+  readonly #charges: readonly Charge[]
   readonly #makeRow: () => number
   #known = -1
 
-  /** @param makeRow the subject's row, with cells for all charges. */
-  constructor(records: Records, reservation: MemoryReservation, makeRow: () => number) {
+  /**
+   * @param charges those of the reservation that are settled here
+   * @param makeRow the subject's row, with cells for all charges.
+   */
+  constructor(records: Records, reservation: MemoryReservation, charges: readonly Charge[], makeRow: () => number) {
     this.#records = records
     this.#reservation = reservation
+    this.#charges = charges
     this.#makeRow = makeRow
   }
 
   each(use: (c: Charge, cell: Cell) => void): void {
     const cell: Cell = { w: NO_WORDS, at: 0, length: 0, id: 0 }
-    for (const c of this.#reservation.charges) {
+    for (const c of this.#charges) {
       this.#records.locate(this.#row, c, cell)
       use(c, cell)
     }

@@ -1,5 +1,5 @@
-import { anchorCharge, type Cell, type Charge, type Verdict } from '../../decide/charge.ts'
-import type { Holds } from '../../decide/holds.ts'
+import { anchorCharge, type Cell, CellKind, type Charge, isHeld, type Verdict } from '../../decide/charge.ts'
+import { addHold, type Holds } from '../../decide/holds.ts'
 import { apply, examine, hasRoom, isAhead, repair } from '../../decide/kernel.ts'
 import { reserveCharge } from '../../decide/reserve.ts'
 import { slotOf } from '../../decide/slots.ts'
@@ -7,9 +7,10 @@ import { stalenessOf } from '../../decide/stale.ts'
 import { objectOf, oneOf, optional } from '../../define/rules.ts'
 import { integer, MAX_AMOUNT } from '../../define/values.ts'
 import { TollgateError } from '../../errors/index.ts'
-import { settle } from '../settlement.ts'
+import { forgottenAt, settle } from '../settlement.ts'
 import type { CounterStore, DecideCommand, NewReservation, Outcome, SettleCommand, SettleOutcome, UsageCommand, UsageEntry } from '../store.ts'
 import { CellsInMemory } from './cells.ts'
+import { keptText, readKept } from './keeping.ts'
 import { Records } from './records.ts'
 import { type MemoryReservation, Reservations } from './reservations.ts'
 
@@ -77,7 +78,7 @@ export class MemoryStore implements CounterStore {
     this.#records.tidy(now, TIDY_STEPS)
     if (action === 'reserve') this.#reservations.assertRoom(now)
     const row = this.#records.find(command.subject)
-    if (row < 0 && command.unlessUnknown) return { at: now, admitted: false, verdicts: [], stale: { isUnknown: true } }
+    if (command.unlessUnknown && !this.#isKnown(row)) return { at: now, admitted: false, verdicts: [], stale: { isUnknown: true } }
     this.#fitScratch(charges.length)
     const missing = this.#records.locateAll(row, charges, this.#cells)
     const stale = stalenessOf(charges, this.#cells, now)
@@ -97,7 +98,11 @@ export class MemoryStore implements CounterStore {
     this.#isSetBack(now)
     const reservation = this.#reservations.get(command.id, now)
     if (!reservation?.subject.startsWith(command.keyPrefix ?? '')) return { result: 'unknown' }
-    const outcome = settle(reservation, command, now, new CellsInMemory(this.#records, reservation, () => this.#rowOf(reservation, now)))
+    // Of a subject that is lost, what is on record comes back later, with what this settles.
+    const isOnRecord = command.isRecorded === true && !this.#isKnown(this.#records.find(reservation.subject))
+    const charged = isOnRecord ? reservation.charges.filter(({ kind }) => kind !== CellKind.quota) : reservation.charges
+    const outcome = settle(reservation, command, now, new CellsInMemory(this.#records, reservation, charged, () => this.#rowOf(reservation, now, isOnRecord)))
+    if (outcome.result === 'settled') this.#reservations.changes++
     if (outcome.result !== 'settled' || action === 'extend') return outcome
     // Of what is filed the charges are gone.
     const { charges } = reservation
@@ -162,7 +167,58 @@ export class MemoryStore implements CounterStore {
     return at === -Infinity ? undefined : at
   }
 
+  /** Grows with every change of what `keep` gives. */
+  get changes(): number {
+    return this.#reservations.changes
+  }
+
+  /**
+   * Reservations that are open, and those that stand for capacity, as JSON: for a process that ends, or may end at any
+   * time, and the one that comes after it.
+   */
+  keep(now: number): string {
+    return keptText(this.#reservations.live(now))
+  }
+
+  /**
+   * Takes up what a store of an earlier process kept: reservations can be settled, what they hold is held, and what
+   * stands is counted. Rates and pauses begin anew; what quotas counted comes from the record.
+   * @throws Error for a text that is not of `keep`
+   */
+  resume(kept: string, now: number): void {
+    for (const each of readKept(kept)) {
+      const reservation: MemoryReservation = { ...each, serial: ++this.#serial }
+      if (forgottenAt(reservation) <= now) continue
+      this.#holdAgain(reservation, now)
+      this.#reservations.add(reservation)
+      if (reservation.isStanding) this.#reservations.settle(reservation, now)
+    }
+  }
+
   close(): void {}
+
+  /** What a reservation holds, or stands for, in cells of its own subject, of which nothing else is known. */
+  #holdAgain({ subject, serial, charges, chargedAt, expiresAt, isStanding }: MemoryReservation, now: number): void {
+    const held = charges.filter(({ kind, amount }) => isHeld(kind) && amount > 0)
+    if (held.length === 0) return
+    let row = this.#records.find(subject)
+    if (row < 0) {
+      row = this.#records.add(subject, now)
+      this.#records.setPlan(row, NO_PLAN)
+    }
+    this.#records.extend(row, held)
+    const cell = newCell()
+    for (const c of held) {
+      this.#records.locate(row, c, cell)
+      if (!isStanding) addHold(this.#records.ownHolds(row), cell.id, serial, c.amount, Math.min(chargedAt, now), expiresAt, c.kind === CellKind.quota ? c.startAt : 0)
+      else if (c.kind === CellKind.capacity) apply(c, cell, now, newVerdict())
+    }
+  }
+
+  /** The subject was admitted here; of one that only has reservations of an earlier process, the record may have more. */
+  #isKnown(row: number): boolean {
+    return row >= 0 && this.#records.plan(row) !== NO_PLAN
+  }
 
   #clear(subject: string, isNamed: (slot: number) => boolean): void {
     const row = this.#records.find(subject)
@@ -270,11 +326,11 @@ export class MemoryStore implements CounterStore {
   }
 
   /** What is settled is recorded even when the store is full. */
-  #rowOf(reservation: MemoryReservation, now: number): number {
+  #rowOf(reservation: MemoryReservation, now: number, isOnRecord: boolean): number {
     let row = this.#records.find(reservation.subject)
     if (row < 0) {
       row = this.#records.add(reservation.subject, now)
-      this.#records.setPlan(row, this.#planIndex(reservation.memo.plan))
+      this.#records.setPlan(row, isOnRecord ? NO_PLAN : this.#planIndex(reservation.memo.plan))
     }
     this.#records.extend(row, reservation.charges)
     return row

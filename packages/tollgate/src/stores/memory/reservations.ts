@@ -18,6 +18,8 @@ export class Reservations {
   /** The standing ones by subject. */
   readonly #standingOf = new Map<string, Set<MemoryReservation>>()
   readonly #settled = new Map<string, MemoryReservation>()
+  /** Grows with every change of what is open, or stands. */
+  changes = 0
 
   constructor(max: number) {
     this.#max = max
@@ -38,17 +40,25 @@ export class Reservations {
     throw new TollgateError('OVERLOADED', `${this.#max} reservations are open; settle them, give them a shorter ttlMs, or raise maxReservations`, { retryAfterMs: 1000 })
   }
 
+  /** What is not over: open ones, and those that stand for capacity. */
+  live(now: number): MemoryReservation[] {
+    return [...this.#open.values(), ...this.#standing.values()].filter((reservation) => forgottenAt(reservation) > now)
+  }
+
   add(reservation: MemoryReservation): void {
+    this.changes++
     this.#open.set(reservation.id, reservation)
   }
 
   remove(id: string): void {
+    this.changes++
     this.#open.delete(id)
   }
 
   /** Files a reservation that is not open any more. */
   settle(reservation: MemoryReservation, now: number): void {
     const { id } = reservation
+    this.changes++
     this.#open.delete(id)
     if (reservation.isStanding) {
       this.#standing.set(id, reservation)
@@ -70,11 +80,13 @@ export class Reservations {
 
   /** After a reset: what stood before has nothing to give back, or it would take from what comes later. */
   disown(subject: string, isNamed: (slot: number) => boolean): void {
+    this.changes++
     for (const reservation of this.#standingOf.get(subject) ?? []) disown(reservation, ({ slot }) => isNamed(slot))
   }
 
   /** Looks at all of them: an erasure is rare. */
   erase(subject: string): void {
+    this.changes++
     this.#standingOf.delete(subject)
     for (const map of [this.#open, this.#standing, this.#settled]) for (const [id, reservation] of map) if (reservation.subject === subject) map.delete(id)
   }
