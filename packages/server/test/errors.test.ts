@@ -106,6 +106,20 @@ describe('the log', () => {
     expect(JSON.stringify(lines)).not.toMatch(/diary|tg_secret/)
   })
 
+  it('says how long one would wait, also where nobody is denied yet', async () => {
+    const { ask, lines } = await startServer()
+    await ask('POST', '/demo/clock', { body: { advanceMs: 0, held: true } })
+    await ask('PUT', '/v1/rollout', { body: { mode: 'shadow', percent: 100 } })
+    const body = { subject: 'worlds:ana', plan: 'free', operation: 'message', dimensions: { world: 'w1' } }
+    await ask('POST', '/v1/consume', { body })
+    await ask('POST', '/v1/consume', { body })
+    await ask('POST', '/v1/consume', { body: { ...message, plan: 'FREE' } })
+    expect(lines.map(({ event, codes, retryAfterMs }) => [event, codes, retryAfterMs])).toEqual([
+      ['would-deny', ['COOLDOWN'], 5000],
+      ['would-deny', ['MONTHLY_TOKEN_LIMIT_EXCEEDED'], null],
+    ])
+  })
+
   it('has the code of a business that is over its limit', async () => {
     const { ask, lines } = await startServer()
     await ask('POST', '/v1/consume', { body: { ...message, plan: 'FREE' } })

@@ -8,7 +8,7 @@ export const WORLD_LIMITS = ['dailyMessages', 'cooldown', 'spam', 'flood', 'agen
 /** One line per denial. A `check` denies nobody, so it is not told. */
 export function logDenial(log: Log, namespace: string, { request, action, decision }: EngineEvents['decision']): void {
   if (action === 'check' || decision.violations.length === 0) return
-  const { allowed, subject, plan, violations, retryAfterMs } = decision
+  const { allowed, subject, plan, violations } = decision
   const { operation, dimensions } = request
   const verb = allowed ? 'would be denied' : 'denied'
   log({
@@ -24,8 +24,14 @@ export function logDenial(log: Log, namespace: string, { request, action, decisi
     ...(dimensions && { dimensions }),
     limits: violations.map(({ limit }) => limit),
     codes: violations.map(({ code }) => code),
-    retryAfterMs,
+    retryAfterMs: longestWait(violations),
   })
+}
+
+/** Until the same request passes; `null` where waiting does not help. Of a decision that let it pass it would be 0. */
+function longestWait(violations: readonly Violation[]): number | null {
+  const waits = violations.map(({ retryAfterMs }) => retryAfterMs)
+  return waits.includes(null) ? null : Math.max(...(waits as number[]))
 }
 
 /** The line that the worlds' log queries look for, and its fields. */
