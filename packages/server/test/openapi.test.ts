@@ -40,6 +40,8 @@ describe('/openapi.json', () => {
     const { ask } = await startServer()
     const { components, paths } = await jsonOf(ask('GET', '/openapi.json'))
     expect(components.schemas.Request).toMatchObject({ type: 'object', additionalProperties: false, required: ['subject'], properties: { subject: { type: 'string', minLength: 1, maxLength: 256 }, ttlMs: { type: 'integer', maximum: 86_400_000 } } })
+    const subjects = [components.schemas.Request.properties.subject, paths['/v1/subjects/{subject}'].get.parameters[0].schema]
+    for (const subject of subjects) expect(subject).toMatchObject({ not: { enum: ['.', '..'] }, description: expect.stringContaining("Not '.' or '..'") })
     expect(paths['/v1/consume'].post.requestBody).toMatchObject({ required: true, content: { 'application/json': { schema: { $ref: '#/components/schemas/Request' } } } })
     expect(paths['/v1/reservations/{id}/commit'].post.requestBody.required).toBe(false)
     const named = (parameters: { name: string }[]) => parameters.map(({ name }) => name)

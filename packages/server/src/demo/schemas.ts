@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { name } from '../schemas/values.ts'
+import { name, text } from '../schemas/values.ts'
 
 /** Too much is 413, as in `/v1`, and not a wrong field. */
 const CONTENT = { description: 'At most 64 KiB.' }
@@ -31,7 +31,7 @@ const chatMessages = z
 
 export const chatBody = (models: readonly string[]) => z.strictObject({ model: z.enum(models as [string, ...string[]]), messages: chatMessages }).openapi('Chat')
 
-export const businessParams = z.object({ id: z.string().min(1).max(200).refine((text) => !text.includes('\0'), 'it holds a NUL character').openapi({ description: 'The business.' }) })
+export const businessParams = z.object({ id: text(200).min(1).openapi({ description: 'The business.' }) })
 export const businessBody = z.strictObject({ messages: chatMessages }).openapi('BusinessChat')
 export const businessAnswer = z
   .object({ reply: z.object({ role: z.literal('assistant'), content: z.string() }), usage: z.object({ promptTokens: z.number(), completionTokens: z.number(), totalTokens: z.number() }) })

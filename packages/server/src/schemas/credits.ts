@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi'
-import { amount, instant, name } from './values.ts'
+import { amount, instant, name, text } from './values.ts'
 
 const positive = amount.min(1)
-const reason = z.string().max(1000).refine((text) => !text.includes('\0'), 'it holds a NUL character').optional().openapi({ description: 'Told in the ledger, and erased with the subject.' })
+const reason = text(1000).optional().openapi({ description: 'Told in the ledger, and erased with the subject.' })
 const idempotencyKey = name.optional().openapi({ description: 'As the header `Idempotency-Key`, which wins.' })
 
 export const grantBody = z

@@ -1,24 +1,24 @@
 import { z } from '@hono/zod-openapi'
 import { cost } from './credits.ts'
-import { amount, limitKind, max, name } from './values.ts'
+import { amount, limitKind, max, name, SUBJECT_RULE, subjectName } from './values.ts'
 
 const MAX_TTL_MS = 86_400_000
 
-export const subjectParams = z.object({ subject: name.openapi({ description: 'Percent-encoded where needed: `user:42`.', example: 'user:42' }) })
+export const subjectParams = z.object({ subject: subjectName.openapi({ description: `Percent-encoded where needed: \`user:42\`. ${SUBJECT_RULE}`, example: 'user:42' }) })
 
 const amounts = z.record(z.string().min(1).max(256), amount).openapi({ description: 'By meter: integers 0 … 2^31−1.', example: { tokens: 1200 } })
 
 /** Checked here for its shape; names of plans, operations, meters and dimensions are checked by the engine, which knows them. */
 export const request = z
   .strictObject({
-    subject: name.openapi({ description: 'Who is limited.', example: 'user:42' }),
+    subject: subjectName.openapi({ description: `Who is limited. ${SUBJECT_RULE}`, example: 'user:42' }),
     plan: name.optional().openapi({ description: 'Default: the stored plan of the subject.', example: 'virtual-worlds/free' }),
     operation: name.optional().openapi({ example: 'message' }),
     dimensions: z.record(z.string().min(1).max(256), name).optional().openapi({ example: { world: 'w1' } }),
     content: z.string().optional().openapi({ description: 'Compared by the duplicate guard and never kept: at most 64 KiB.' }),
     amounts: amounts.optional(),
     current: z.record(z.string().min(1).max(256), amount).optional().openapi({ description: 'How many of a capacity limit exist already, by your own count.' }),
-    also: z.array(z.union([name, z.strictObject({ subject: name, plan: name.optional() })], 'use a subject, or an object of subject and plan')).max(8).optional().openapi({ description: 'More subjects that must admit the request too.' }),
+    also: z.array(z.union([subjectName, z.strictObject({ subject: subjectName, plan: name.optional() })], 'use a subject, or an object of subject and plan')).max(8).optional().openapi({ description: 'More subjects that must admit the request too.' }),
     idempotencyKey: name.optional().openapi({ description: 'As the header `Idempotency-Key`, which wins.' }),
     ttlMs: z.int().min(1).max(MAX_TTL_MS).optional().openapi({ description: 'How long a reservation holds; default 60000.' }),
     locale: z.string().min(1).max(100).optional().openapi({ description: 'Language of the messages; default by Accept-Language.', example: 'es' }),

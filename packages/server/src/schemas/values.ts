@@ -2,8 +2,22 @@ import { z } from '@hono/zod-openapi'
 
 const MAX_AMOUNT = 2 ** 31 - 1
 
-/** A name: of a subject, a plan, a dimension's value. */
-export const name = z.string().min(1).max(256).refine((text) => !text.includes('\0'), 'it holds a NUL character')
+/** What every store can keep, of at most `max` characters. */
+export const text = (max: number) =>
+  z.string().max(max)
+    .refine((value) => !value.includes('\0'), 'it holds a NUL character; leave it out')
+    .refine((value) => value.isWellFormed(), 'it holds half of a surrogate pair; send whole characters')
+
+/** A name: of a plan, an operation, a dimension's value. */
+export const name = text(256).min(1)
+
+/** Where a subject's name is described. */
+export const SUBJECT_RULE = "Not '.' or '..', which would be steps in a path."
+
+/** Every subject has routes of its own, so its name has to stand in a path. */
+export const subjectName = name
+  .refine((value) => value !== '.' && value !== '..', { error: ({ input }) => `'${String(input)}' is a step in a path, so no route would reach it; put something before it, such as 'user:${String(input)}'` })
+  .openapi({ not: { enum: ['.', '..'] }, description: SUBJECT_RULE })
 
 export const amount = z.int().min(0).max(MAX_AMOUNT)
 
