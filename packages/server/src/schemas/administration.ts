@@ -43,7 +43,8 @@ export const usage = z
     subject: z.string(),
     plan: z.string().nullable().openapi({ description: 'null of a subject that has credits and nothing else.' }),
     limits: z.array(limitState),
-    credits: credits.nullable().openapi({ description: 'null of a subject that never had any.' }),
+    // Not `nullable()`: of a schema with a name that would be described as never null.
+    credits: z.union([credits, z.null()]).openapi({ description: 'null of a subject that never had any.' }),
   })
   .openapi('Usage')
 
