@@ -15,6 +15,13 @@ describe('check, consume, reserve', () => {
     expect(Number(response.headers.get('X-RateLimit-Reset'))).toBe(decision.limits[0].resetAt / 1000)
   })
 
+  it('has no policy for what the subject has without limit', async () => {
+    const { ask } = await startServer()
+    await ask('PUT', '/v1/subjects/business:1', { body: { plan: 'TRIAL', overrides: { dailyMessages: null } } })
+    const { headers } = await ask('POST', '/v1/consume', { body: { ...message, plan: undefined } })
+    expect([headers.get('RateLimit-Policy'), headers.get('RateLimit')]).toEqual(['"monthlyTokens";q=100000;w=2592000;qu="tokens"', expect.stringMatching(/^"monthlyTokens";r=99900;t=\d+$/)])
+  })
+
   it('answers a denial with 200 as well, or with its status where that was asked for', async () => {
     const { ask } = await startServer()
     const body = { ...message, amounts: { tokens: 100_001 } }

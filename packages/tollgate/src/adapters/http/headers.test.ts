@@ -67,6 +67,12 @@ describe('RateLimit-Policy and RateLimit', () => {
     expect(rateLimit(decision(), free)[0]).toBe(FREE_POLICY)
   })
 
+  it('leave out a limit of the plan that the subject does not have', () => {
+    const limits = [state({ max: Infinity, remaining: Infinity }), state({ limit: 'tokens', max: 100_000, remaining: 834, resetAt: null })]
+    expect(rateLimit(decision({ limits }), free)).toEqual([FREE_POLICY.replace('"daily";q=50;w=86400, ', ''), '"tokens";r=834'])
+    expect(rateLimit(decision({ limits: limits.slice(0, 1) }))).toEqual([undefined, undefined])
+  })
+
   it('leave out what has no number, and what belongs to another subject', () => {
     const limits = [
       state({ max: Infinity, remaining: Infinity, limit: 'none' }),

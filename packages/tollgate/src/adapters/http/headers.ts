@@ -46,9 +46,10 @@ function addRateLimit(headers: HeaderRecord, decision: Decision, plan: PlanView 
   let current = ''
   let isAsPlanned = true
   for (const state of decision.limits) {
-    if (!isCounted(state.kind, state.max) || state.subject !== undefined) continue
+    if (!isAmount(state.kind) || state.subject !== undefined) continue
     const limit = text.limits.get(state.limit)
     if (limit?.max !== state.max) isAsPlanned = false
+    if (state.max === Infinity) continue
     if (current !== '') current += ', '
     current += (limit === undefined ? itemOf(state.limit) : limit.item) + sfInteger(state.remaining)
     if (state.resetAt !== null) current += `;t=${secondsLeft(state, state.resetAt - decision.decidedAt)}`
@@ -79,7 +80,8 @@ function headlineOf(decision: Decision, name: string | undefined): LimitState | 
   return undefined
 }
 
-const isCounted = (kind: LimitState['kind'], max: number) => max !== Infinity && kind !== 'allowOnly' && kind !== 'credits'
+/** Whether `max` is how much there is of it. */
+const isAmount = (kind: LimitState['kind']) => kind !== 'allowOnly' && kind !== 'credits'
 
 interface PlanText {
   readonly policy: string
@@ -110,7 +112,7 @@ function policyInForce(decision: Decision, plan: PlanView | undefined): string {
 
 function policyText(limits: readonly PlanLimit[]): string {
   return limits
-    .filter(({ kind, max }) => isCounted(kind, max))
+    .filter(({ kind, max }) => isAmount(kind) && max !== Infinity)
     .map((limit) => {
       const unit = limit.kind === 'concurrency' ? 'concurrent-requests' : (limit.meter ?? 'requests')
       return (
