@@ -103,6 +103,23 @@ describe('POST /api/chat', () => {
   })
 })
 
+describe('a model that is not offered', () => {
+  it('is none that an anonymous visitor may use, and none at all for others', async () => {
+    const { ask, as } = await startServer()
+    const answer = async (user: string | null) => {
+      const response = await as(user)('POST', '/api/chat', { ...body, model: 'gpt-9' })
+      const { code, field } = await jsonOf(response)
+      return [response.status, code, field]
+    }
+    expect(await answer(null)).toEqual([403, 'NOT_IN_PLAN', undefined])
+    expect(await answer('ana')).toEqual([422, 'INVALID_REQUEST', 'model'])
+    expect((await jsonOf(as('ana')('GET', '/api/usage'))).totalMessages).toBe(0)
+    // Without limits nobody is turned away, and still nobody is there to answer.
+    await ask('PUT', '/v1/rollout', { body: { mode: 'off', percent: 100 } })
+    expect(await answer(null)).toEqual([422, 'INVALID_REQUEST', 'model'])
+  })
+})
+
 describe('usage', () => {
   it('is one’s own, or anybody’s for admins', async () => {
     const { as } = await startServer()

@@ -1,7 +1,9 @@
+import { TollgateError } from 'tollgate'
 import { decisionHeaders, problemOf, problemResponse } from 'tollgate/http'
 import { defaultPlan, MODELS, planSet } from 'tollgate/presets/chat-models'
 import { z } from '@hono/zod-openapi'
 import { localeOf } from '../http/router.ts'
+import { show } from '../http/show.ts'
 import { sseResponse } from '../http/sse.ts'
 import { decisionHeaders as headers } from '../schemas/decisions.ts'
 import { problem } from '../schemas/problem.ts'
@@ -28,14 +30,25 @@ export function addChat(context: DemoContext): void {
     },
     async ({ c, identity, body: { model, messages }, failed }) => {
       assertContents(messages)
+      const isOffered = (MODELS as readonly string[]).includes(model)
+      // Without a name one may use a single model: any other is not in the plan, whether it exists or not.
+      if (!isOffered && identity.user !== undefined) throw notOffered(model)
       const { tollgate } = identity.tenant
       const subject = `chat:${nameOf(identity)}`
       const plan = await planFor(identity, subject)
       const decision = await tollgate.reserve({ subject, plan, operation: 'message', dimensions: { model }, ttlMs: STREAM_MS, locale: localeOf(c, undefined, 'en') })
       const headers = decisionHeaders(decision, tollgate.plan(decision.plan))
       if (!decision.allowed) return problemResponse(problemOf(decision), headers)
+      if (!isOffered) {
+        await decision.reservation!.release()
+        throw notOffered(model)
+      }
       const source = await openChatStream({ ...context, reservation: decision.reservation!, request: { model, messages }, left: c.req.raw.signal, failed })
       return sseResponse(() => source, headers)
     },
   )
+}
+
+function notOffered(model: string): TollgateError {
+  return new TollgateError('INVALID_REQUEST', `model: ${show(model)} is not a model of this chat; use one of ${MODELS.join(', ')}`, { field: 'model' })
 }

@@ -29,7 +29,8 @@ const chatMessages = z
   .min(1)
   .max(100)
 
-export const chatBody = (models: readonly string[]) => z.strictObject({ model: z.enum(models as [string, ...string[]]), messages: chatMessages }).openapi('Chat')
+/** Which model there is, and for whom, is the route's to say. */
+export const chatBody = (models: readonly string[]) => z.strictObject({ model: name.openapi({ enum: [...models] }), messages: chatMessages }).openapi('Chat')
 
 export const businessParams = z.object({ id: text(200).min(1).openapi({ description: 'The business.' }) })
 export const businessBody = z.strictObject({ messages: chatMessages }).openapi('BusinessChat')

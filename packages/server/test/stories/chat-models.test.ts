@@ -59,7 +59,7 @@ describe('multi-model chat', () => {
 
   it('lets anonymous visitors use one model only', async () => {
     expect((await chat(SIMPLE, {})).status).toBe(200)
-    expect((await chat(PREMIUM, {})).status).toBe(403)
+    for (const model of [PREMIUM, 'gpt-4o-mini', 'a-model-of-tomorrow']) expect((await chat(model, {})).status).toBe(403)
     expect((await server.get('/api/usage')).status).toBe(401)
   })
 
