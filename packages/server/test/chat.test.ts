@@ -2,13 +2,17 @@ import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type ChatModel, openAiModel } from '../src/index.ts'
-import { eventually, jsonOf, startListening, startServer } from './helpers.ts'
+import { eventually, jsonOf, startListening, startServer, type TestServer } from './helpers.ts'
 
 const body = { model: 'claude-opus-4', messages: [{ role: 'user', content: 'hello' }] }
 
 /** The text that a stream of chunks adds up to. */
 const textOf = (stream: string) =>
   [...stream.matchAll(/^data: (\{.*\})$/gm)].map(([, data]) => (JSON.parse(data!) as { choices?: { delta: { content?: string } }[] }).choices?.[0]?.delta.content ?? '').join('')
+
+/** How many reservations were settled, by how. */
+const settlements = async (ask: TestServer['ask']) =>
+  [...(await (await ask('GET', '/metrics')).text()).matchAll(/^tollgate_settlements_total\{status="(\w+)",late="false"\} (\d+)$/gm)].map(([, status, n]) => [status, n])
 
 describe('POST /api/chat', () => {
   it('streams chunks as OpenAI does, and ends with what was used', async () => {
@@ -25,11 +29,31 @@ describe('POST /api/chat', () => {
     const { as, ask } = await startServer()
     const reader = (await as('ana')('POST', '/api/chat', body)).body!.getReader()
     await reader.read()
-    const settlements = async () => [...(await (await ask('GET', '/metrics')).text()).matchAll(/^tollgate_settlements_total\{status="(\w+)",late="false"\} (\d+)$/gm)].map(([, status, n]) => [status, n])
     expect((await jsonOf(as('ana')('GET', '/api/usage'))).totalMessages).toBe(1)
-    expect(await settlements()).toEqual([])
+    expect(await settlements(ask)).toEqual([])
     while (!(await reader.read()).done);
-    expect(await settlements()).toEqual([['committed', '1']])
+    expect(await settlements(ask)).toEqual([['committed', '1']])
+  })
+
+  it.each([
+    ['counts for who leaves with the last word', 3, 'an end', 'committed'],
+    ['is given back to who leaves one word before', 2, 'an end', 'released'],
+    ['is given back where the model broke after the last word', 3, 'an error', 'released'],
+  ] as const)('%s', async (_, words, end, status) => {
+    const model: ChatModel = {
+      name: 'short',
+      async *reply() {
+        for (const text of ['that ', 'is ', 'all']) yield { text }
+        if (end === 'an error') throw new Error('lost the thread')
+        yield { usage: { promptTokens: 1, completionTokens: 3 } }
+      },
+    }
+    const { as, ask } = await startServer({ demo: { model } })
+    const reader = (await as('ana')('POST', '/api/chat', body)).body!.getReader()
+    for (let i = 0; i < words; i++) expect((await reader.read()).done).toBe(false)
+    await reader.cancel()
+    expect(await settlements(ask)).toEqual([[status, '1']])
+    expect((await jsonOf(as('ana')('GET', '/api/usage'))).premiumMessages).toBe(status === 'committed' ? 1 : 0)
   })
 
   it('is an error, and counts nothing, when the model cannot begin', async () => {

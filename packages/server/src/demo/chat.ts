@@ -13,7 +13,7 @@ import type { DemoContext } from './context.ts'
 import { nameOf, planFor } from './identity.ts'
 import * as schemas from './schemas.ts'
 
-/** `POST /api/chat`: reserves first, streams, and counts the message when the stream has ended well. */
+/** `POST /api/chat`: reserves first, streams, and counts the message when its whole answer was sent. */
 export function addChat(context: DemoContext): void {
   const { router, visitors } = context
   const denied = (description: string) => ({ description, schema: problem, contentType: 'application/problem+json', headers })
@@ -23,7 +23,7 @@ export function addChat(context: DemoContext): void {
       path: '/api/chat',
       tag: 'Chat',
       summary: 'Ask a model',
-      description: 'Server-sent events in the form of OpenAI chat completion chunks, ended by `data: [DONE]`; a stream that fails ends with the event `error` instead, and counts nothing.',
+      description: 'Server-sent events in the form of OpenAI chat completion chunks, ended by `data: [DONE]`; a stream that fails ends with the event `error` instead. A message counts when its whole answer was sent.',
       access: visitors({ planSet, defaultPlan, anonymousPlan: 'anonymous' }),
       body: schemas.chatBody(MODELS),
       answers: { 200: { description: 'The answer, word by word.', schema: z.string(), contentType: 'text/event-stream', headers }, 403: denied('The plan does not include the model.'), 429: denied('No messages left this month.') },
