@@ -146,7 +146,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Tollgat
     if (demoClock) {
       const given = demo === true ? {} : (demo as DemoOptions)
       addDemo({
-        ...context, clock: demoClock,
+        ...context, clock: demoClock, state,
         tenant: () => home,
         visitors: (audience) => demoAccess(() => home, audience),
         model: given.model ?? offlineModel(),

@@ -15,11 +15,17 @@ export interface Tenant {
   /** Answers to requests with an `Idempotency-Key`. */
   readonly receipts: ReceiptStore<Remembered>
   readonly hub: EventHub
-  /** When an operator last reset a subject: epoch ms. */
-  readonly resets: Resets
+  readonly watchers: Set<SubjectWatcher>
   readonly clock: Clock
   /** None where nothing is recorded. */
   readonly analytics?: Analytics
+}
+
+/** Told of what operators do to subjects, and of which the engine tells nobody. */
+export interface SubjectWatcher {
+  /** What it used is forgotten: of one limit, or of all. */
+  reset(subject: string, limit: string | undefined): void | Promise<void>
+  erased(subject: string): void | Promise<void>
 }
 
 export interface TenantOptions {
@@ -95,7 +101,7 @@ export class Tenants {
     tollgate.on('recovered', ({ awayMs }) => log({ level: 'info', event: 'recovered', message: `the store answers again, after ${awayMs} ms`, namespace }))
     tollgate.on('unreplayed', ({ reason, lost }) => log({ level: 'error', event: 'unreplayed', message: `use of ${lost} quotas that was admitted without the store could not be added to it (${reason}); the record has it`, namespace }))
     tollgate.on('unrecorded', ({ error, waiting, lost }) => log({ level: 'error', event: 'unrecorded', message: `usage could not be recorded: ${waiting} events wait, ${lost} are lost`, namespace, error: String(error) }))
-    return { namespace, tollgate, receipts, hub: new EventHub(tollgate, metrics), resets: new Resets(), clock, ...(analytics && { analytics }) }
+    return { namespace, tollgate, receipts, hub: new EventHub(tollgate, metrics), watchers: new Set(), clock, ...(analytics && { analytics }) }
   }
 }
 
@@ -109,38 +115,17 @@ function rolloutOf({ rollouts }: State, namespace: string): Rollout | undefined 
 const KEPT_ELSEWHERE: ReceiptStore<Decision> = { once: async (_key, _fingerprint, run) => ({ answer: await run(), isReplay: false }) }
 
 /** An operator's reset of one limit, or of all. */
-export async function resetSubject({ tollgate, resets, hub, clock }: Tenant, subject: string, limit?: string): Promise<Usage> {
+export async function resetSubject({ tollgate, watchers, hub }: Tenant, subject: string, limit?: string): Promise<Usage> {
   const usage = await tollgate.reset(subject, limit === undefined ? {} : { limit })
-  resets.set(subject, clock.now())
+  for (const watcher of watchers) await watcher.reset(subject, limit)
   hub.touch(subject)
   return usage
 }
 
 /** Streams end: what waits in them is of the subject, and there is no more to tell. */
-export async function eraseSubject({ tollgate, receipts, resets, hub }: Tenant, subject: string): Promise<void> {
+export async function eraseSubject({ tollgate, receipts, watchers, hub }: Tenant, subject: string): Promise<void> {
   await tollgate.erase(subject)
   await receipts.erase?.(subject)
-  resets.delete(subject)
+  for (const watcher of watchers) await watcher.erased(subject)
   hub.end(subject)
-}
-
-const MAX_RESETS = 10_000
-
-/** Bounded; what is forgotten first is the oldest, and with it only a date on a page. */
-class Resets {
-  readonly #at = new Map<string, number>()
-
-  set(subject: string, at: number): void {
-    this.#at.delete(subject)
-    if (this.#at.size >= MAX_RESETS) this.#at.delete(this.#at.keys().next().value!)
-    this.#at.set(subject, at)
-  }
-
-  delete(subject: string): void {
-    this.#at.delete(subject)
-  }
-
-  get(subject: string): number {
-    return this.#at.get(subject) ?? 0
-  }
 }

@@ -1,6 +1,9 @@
 import { createServer as createHttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { controlledClock } from 'tollgate/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { memoryState } from '../src/data/state.ts'
+import { ChatResets } from '../src/demo/chat-resets.ts'
 import { type ChatModel, openAiModel } from '../src/index.ts'
 import { eventually, jsonOf, startListening, startServer, type TestServer } from './helpers.ts'
 
@@ -163,6 +166,34 @@ describe('usage', () => {
     const { totalMessages, lastReset } = await jsonOf(as('ana')('GET', '/api/usage'))
     expect(totalMessages).toBe(0)
     expect(lastReset).toBeGreaterThanOrEqual(before)
+  })
+
+  it('dates from an admin’s reset also where nothing was used yet', async () => {
+    const { as, advance, ask } = await startServer()
+    const admin = as('eva', undefined, { 'X-Demo-Role': 'admin' })
+    const before = await advance(0)
+    const { lastReset, totalMessages } = await jsonOf(admin('DELETE', '/api/usage?userId=nobody'))
+    expect([totalMessages, lastReset >= before]).toEqual([0, true])
+    expect((await jsonOf(admin('GET', '/api/usage?userId=nobody'))).lastReset).toBe(lastReset)
+    expect((await jsonOf(as('nobody')('GET', '/api/usage'))).lastReset).toBe(lastReset)
+    await ask('DELETE', '/v1/subjects/chat:nobody')
+    expect((await jsonOf(as('nobody')('GET', '/api/usage'))).lastReset).toBeLessThan(before)
+  })
+
+  it('remembers the resets of a month, and of so many', async () => {
+    const state = memoryState()
+    const clock = controlledClock(Date.UTC(2026, 10, 21))
+    const resets = new ChatResets(state, clock)
+    const subjects = () => Object.keys(state.current.chatResets)
+    for (let i = 0; i < 1001; i++) await resets.reset(`chat:${i}`)
+    await resets.reset('chat:1')
+    await resets.reset('worlds:1')
+    expect([subjects().length, subjects()[0], subjects().at(-1)]).toEqual([1000, 'chat:2', 'chat:1'])
+    expect([resets.lastOf('chat:1'), resets.lastOf('chat:0'), resets.lastOf('worlds:1')]).toEqual([Date.UTC(2026, 10, 21), Date.UTC(2026, 10, 1), Date.UTC(2026, 10, 1)])
+    clock.advanceTo(Date.UTC(2026, 11, 1))
+    expect(resets.lastOf('chat:1')).toBe(Date.UTC(2026, 11, 1))
+    await resets.reset('chat:constructor')
+    expect(subjects()).toEqual(['chat:constructor'])
   })
 
   it('cannot send what the plan does not have', async () => {

@@ -8,7 +8,7 @@ import type { MemoryStore } from 'tollgate'
 import { KeptReservations } from '../src/data/kept-reservations.ts'
 import { lockFolder } from '../src/data/lock.ts'
 import { createServer } from '../src/index.ts'
-import { jsonOf, startServer, temporaryFolder } from './helpers.ts'
+import { jsonOf, startServer, temporaryFolder, type TestServer } from './helpers.ts'
 
 const SECRET_LENGTH = 43
 
@@ -82,6 +82,24 @@ describe('the data folder', () => {
     expect(statSync(join(folder, 'reservations.json')).mode & 0o777).toBe(0o600)
     await Promise.all([kept.close(), next.close()])
     expect(new KeptReservations(folder, clock, () => {}).store('default').settle({ id: 'r1', action: 'commit', now: clock.now() }).result).toBe('unknown')
+
+  it('keeps when usage of the chat was reset over a restart', async () => {
+    const dataDir = temporaryFolder()
+    const asAdmin = ({ as }: TestServer) => as('eva', undefined, { 'X-Demo-Role': 'admin' })
+    const lastResets = (server: TestServer) => Promise.all(['ana', 'max'].map(async (user) => (await jsonOf(asAdmin(server)('GET', `/api/usage?userId=${user}`))).lastReset as number))
+    const first = await startServer({ dataDir })
+    const before = await first.advance(0)
+    await asAdmin(first)('DELETE', '/api/usage?userId=ana')
+    await first.ask('PUT', '/v1/subjects/chat:max', { body: { plan: 'chat-models/user' } })
+    await first.ask('POST', '/v1/subjects/chat:max/reset')
+    const told = await lastResets(first)
+    for (const at of told) expect(at).toBeGreaterThanOrEqual(before)
+    await first.server.close()
+
+    const second = await startServer({ dataDir })
+    expect(await lastResets(second)).toEqual(told)
+    await second.ask('DELETE', '/v1/subjects/chat:max')
+    expect(readFileSync(join(dataDir, 'state.json'), 'utf8')).not.toContain('chat:max')
   })
 
   it('is for its owner only, and holds no secret of a key', async () => {

@@ -1,4 +1,4 @@
-/** What the server itself has to keep: the demo clock, API keys, the rollout. Small: in one JSON file, or one row of a database. */
+/** What the server itself has to keep: the demo's clock and resets, API keys, the rollout. Small: in one JSON file, or one row of a database. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -19,6 +19,8 @@ const state = z.object({
   clockOffsetMs: z.int().min(0).default(0),
   /** The host's time at which the demo clock was held. */
   clockHeldAt: z.int().min(0).nullable().default(null),
+  /** When subjects of the demo's chat were last reset by an admin: epoch ms, the latest last. */
+  chatResets: z.record(z.string(), z.int()).default({}),
   keys: z.array(storedKey).default([]),
   rollouts: z.record(z.string(), z.object({ mode: z.enum(['enforce', 'shadow', 'off']), percent: z.number().min(0).max(100) })).default({}),
 })

@@ -4,24 +4,29 @@ import { json } from '../http/json.ts'
 import type { Call } from '../http/router.ts'
 import { resetSubject } from '../tenants.ts'
 import { isWithoutPlan } from '../usage-of.ts'
+import { ChatResets } from './chat-resets.ts'
 import type { DemoContext } from './context.ts'
 import { type DemoIdentity, nameOf, planFor, storedPlanOf } from './identity.ts'
 import * as schemas from './schemas.ts'
 
 /** `GET` and `DELETE /api/usage`: the messages of the month. */
-export function addChatUsage({ router, visitors }: DemoContext): void {
+export function addChatUsage({ router, visitors, tenant, state, clock }: DemoContext): void {
+  const resets = new ChatResets(state, clock)
+  tenant().watchers.add(resets)
   const access = visitors({ planSet, defaultPlan })
   const common = { path: '/api/usage', tag: 'Chat', access, query: schemas.usageQuery, answers: { 200: { description: 'The messages of this month.', schema: schemas.chatUsage } } } as const
-  router.add({ ...common, method: 'get', summary: 'How much of the month is used' }, async (call) => json(await usageOf(call.identity, userOf(call))))
+  router.add({ ...common, method: 'get', summary: 'How much of the month is used' }, async (call) => json(await usageOf(call.identity, userOf(call), resets)))
   router.add({ ...common, method: 'delete', summary: 'Start the month afresh; for admins' }, async (call) => {
     if (!call.identity.isAdmin) throw new TollgateError('FORBIDDEN', 'X-Demo-Role: only admins reset usage', { field: 'X-Demo-Role' })
     const userId = userOf(call)
-    if (userId === nameOf(call.identity)) await planFor(call.identity, `chat:${userId}`)
-    // Who never asked has nothing to be reset.
-    await resetSubject(call.identity.tenant, `chat:${userId}`).catch((error: unknown) => {
+    const subject = `chat:${userId}`
+    if (userId === nameOf(call.identity)) await planFor(call.identity, subject)
+    await resetSubject(call.identity.tenant, subject).catch((error: unknown) => {
       if (!isWithoutPlan(error)) throw error
+      // Who never asked has used nothing, and has been reset all the same.
+      return resets.reset(subject)
     })
-    return json(await usageOf(call.identity, userId))
+    return json(await usageOf(call.identity, userId, resets))
   })
 }
 
@@ -34,8 +39,8 @@ function userOf({ identity, query }: Call<DemoIdentity, unknown, { userId?: stri
 }
 
 /** Nothing is written. One's own plan is what the request says; another's is the stored one. */
-async function usageOf(identity: DemoIdentity, userId: string): Promise<object> {
-  const { tollgate, clock, resets } = identity.tenant
+async function usageOf(identity: DemoIdentity, userId: string, resets: ChatResets): Promise<object> {
+  const { tollgate } = identity.tenant
   const subject = `chat:${userId}`
   const saidPlan = userId === nameOf(identity) ? identity.saidPlan : undefined
   const plan = saidPlan ?? (await storedPlanOf(identity, subject))
@@ -48,13 +53,8 @@ async function usageOf(identity: DemoIdentity, userId: string): Promise<object> 
     userId,
     totalMessages: used('monthlyMessages'),
     premiumMessages: used('premiumMessages'),
-    lastReset: Math.max(monthStartOf(clock.now()), resets.get(subject)),
+    lastReset: resets.lastOf(subject),
     canSendMessage,
     canSendPremiumMessage,
   }
-}
-
-function monthStartOf(at: number): number {
-  const date = new Date(at)
-  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)
 }

@@ -1,3 +1,4 @@
+import type { StateStore } from '../data/state.ts'
 import type { Access } from '../http/router.ts'
 import type { ChatModel } from '../models/model.ts'
 import type { RouteContext } from '../routes/context.ts'
@@ -9,6 +10,7 @@ import type { WorldReplies } from './replies.ts'
 /** What the routes of the presets are made of. */
 export interface DemoContext extends RouteContext {
   readonly clock: DemoClock
+  readonly state: StateStore
   readonly tenant: () => Tenant
   readonly visitors: (audience: DemoAudience) => Access<DemoIdentity>
   readonly model: ChatModel
