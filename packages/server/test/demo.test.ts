@@ -170,8 +170,23 @@ describe('worlds', () => {
     expect((await add('Lancelot')).status).toBe(429)
     expect((await ask('POST', `/v1/reservations/${agent.id}/release`)).status).toBe(200)
     expect((await add('Lancelot')).status).toBe(200)
-    expect((await jsonOf(as('ana')('POST', MESSAGE, { content: 'hola' }))).responses.map((reply: { agent: string }) => reply.agent)).toEqual(['Merlín', 'Morgana', 'Arturo'])
+    expect((await jsonOf(as('ana')('POST', MESSAGE, { content: 'hola' }))).responses.map((reply: { agent: string }) => reply.agent)).toEqual(['Morgana', 'Arturo', 'Lancelot'])
     for (const name of ['', '   ', 'a\u0007', 'x'.repeat(81), 5, undefined]) expect((await add(name)).status).toBe(422)
+  })
+
+  it.each([
+    ['erased', 'DELETE', '', undefined, false],
+    ['reset', 'POST', '/reset', {}, false],
+    ['reset in the limit of agents', 'POST', '/reset', { limit: 'agents' }, false],
+    ['reset in another limit', 'POST', '/reset', { limit: 'dailyMessages' }, true],
+  ] as const)('knows who lives in the worlds of a user that is %s', async (_, method, path, body, isKnown) => {
+    const { as, ask } = await startServer()
+    const speakers = async (user: string) => (await jsonOf(as(user, 'ultra')('POST', MESSAGE, { content: 'hola' }))).responses.map(({ agent }: { agent: string }) => agent)
+    for (const user of ['ana', 'eva']) for (const world of ['w1', 'w2']) await as(user, 'ultra')('POST', `/api/worlds/${world}/agents`, { name: 'Merlín' })
+    expect((await ask(method, `/v1/subjects/worlds:ana${path}`, { body })).ok).toBe(true)
+    expect([await speakers('ana'), await speakers('eva')]).toEqual([[isKnown ? 'Merlín' : 'Anfitrión'], ['Merlín']])
+    const { limits } = await jsonOf(ask('GET', '/v1/subjects/worlds:ana/usage'))
+    expect(limits.filter(({ limit, used }: { limit: string; used: number }) => limit === 'agents' && used > 0)).toHaveLength(isKnown ? 2 : 0)
   })
 
   it('counts down the pause, also where spam takes longer', async () => {

@@ -1,3 +1,5 @@
+import type { SubjectWatcher } from '../tenants.ts'
+
 /** Who answers a message in a world, and what. */
 export interface WorldReply {
   readonly agent: string
@@ -24,20 +26,54 @@ export const offlineReplies: WorldReplies = ({ world, user, agents, locale }) =>
 
 /** Worlds whose agents are known by name; for the oldest beyond this the host answers again. */
 const MAX_WORLDS = 10_000
+/** As many as the best plan has room for. While limits are off there may be more, which stay silent. */
+const MAX_AGENTS = 50
 
-/** Names of agents, for the replies. How many there may be is the engine's count, not this one. */
-export class Agents {
-  readonly #byWorld = new Map<string, string[]>()
+interface Agent {
+  /** Its reservation; none while limits are off. */
+  readonly id: string | undefined
+  readonly name: string
+}
 
-  add(owner: string, world: string, name: string): void {
-    const key = JSON.stringify([owner, world])
-    const names = this.#byWorld.get(key) ?? []
-    this.#byWorld.delete(key)
-    if (this.#byWorld.size >= MAX_WORLDS) this.#byWorld.delete(this.#byWorld.keys().next().value!)
-    this.#byWorld.set(key, [...names, name].slice(0, MAX_VOICES))
+/** Names of agents, for the replies, as far as this process added them. How many there may be is the engine's count, not this one. */
+export class Agents implements SubjectWatcher {
+  readonly #worlds = new Map<string, { readonly owner: string; readonly agents: readonly Agent[] }>()
+
+  add(owner: string, world: string, agent: Agent): void {
+    const key = keyOf(owner, world)
+    const agents = this.#worlds.get(key)?.agents ?? []
+    this.#worlds.delete(key)
+    if (this.#worlds.size >= MAX_WORLDS) this.#worlds.delete(this.#worlds.keys().next().value!)
+    this.#worlds.set(key, { owner, agents: [...agents, agent].slice(0, MAX_AGENTS) })
   }
 
   of(owner: string, world: string): readonly string[] {
-    return this.#byWorld.get(JSON.stringify([owner, world])) ?? []
+    return this.#worlds.get(keyOf(owner, world))?.agents.map(({ name }) => name) ?? []
+  }
+
+  /** Its room is free again: it lives there no longer. */
+  released(owner: string, id: string): void {
+    this.#keep(owner, (agent) => agent.id !== id)
+  }
+
+  /** Where all room is free again, nobody lives there. */
+  reset(owner: string, limit: string | undefined): void {
+    if (limit === undefined || limit === 'agents') this.erased(owner)
+  }
+
+  erased(owner: string): void {
+    this.#keep(owner, () => false)
+  }
+
+  /** Rare, so that all worlds may be looked at. */
+  #keep(owner: string, stays: (agent: Agent) => boolean): void {
+    for (const [key, world] of this.#worlds) {
+      if (world.owner !== owner) continue
+      const agents = world.agents.filter(stays)
+      if (agents.length > 0) this.#worlds.set(key, { owner, agents })
+      else this.#worlds.delete(key)
+    }
   }
 }
+
+const keyOf = (owner: string, world: string) => JSON.stringify([owner, world])

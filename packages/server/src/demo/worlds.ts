@@ -11,8 +11,12 @@ import { Agents } from './replies.ts'
 import * as schemas from './schemas.ts'
 
 /** `POST /api/worlds/:id/message` and `/agents`: bodies and headers as the product's front end knows them. */
-export function addWorlds({ router, visitors, worldReplies }: DemoContext): void {
+export function addWorlds({ router, visitors, worldReplies, tenant }: DemoContext): void {
   const agents = new Agents()
+  tenant().watchers.add(agents)
+  tenant().tollgate.on('settled', ({ settlement: { id, subject, status } }) => {
+    if (status === 'released') agents.released(subject, id)
+  })
   const access = visitors({ planSet, defaultPlan })
   const denied = { description: 'Over a limit. The first of: daily, cooldown, spam, flood.', schema: schemas.worldDenial, headers }
   const common = { method: 'post', tag: 'Virtual worlds', access, params: schemas.worldParams } as const
@@ -36,7 +40,7 @@ export function addWorlds({ router, visitors, worldReplies }: DemoContext): void
       const { subject, request } = await requestFor(call)
       const decision = await identity.tenant.tollgate.consume({ ...request, operation: 'agent_create' })
       if (!decision.allowed) return denial(call, decision)
-      agents.add(subject, params.id, body.name)
+      agents.add(subject, params.id, { id: decision.reservation?.id, name: body.name })
       return json({ success: true, agent: { id: decision.reservation?.id ?? null, name: body.name, world: params.id } }, 200, await headersOf(call, decision))
     },
   )
