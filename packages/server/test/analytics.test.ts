@@ -94,11 +94,12 @@ describe.each(['folder', 'database'] as const)('/v1/analytics on a %s', (place) 
     const { rows, total, currency } = await jsonOf(get(`economics?${RANGE}&by=plan`))
     expect(currency).toBe('USD')
     expect(rows).toEqual([
-      { plan: 'virtual-worlds/free', requests: 3, activeSubjects: 2, subjectMonths: 2, cost: 0.0015, revenue: 0, profit: -0.0015, roi: -1 },
+      // One of them is no message.
+      { plan: 'virtual-worlds/free', requests: 3, activeSubjects: 2, subjectMonths: 2, cost: 0.001, revenue: 0, profit: -0.001, roi: -1 },
       { plan: 'virtual-worlds/plus', requests: 1, activeSubjects: 1, subjectMonths: 1, cost: 0.0005, revenue: 5, profit: 4.9995, roi: 9999 },
     ])
-    expect(total).toEqual({ requests: 4, cost: 0.002, revenue: 5, profit: 4.998, roi: 2499 })
-    expect((await jsonOf(get(`economics?${RANGE}&costPerRequest=0.25`))).total).toMatchObject({ cost: 1, profit: 4 })
+    expect(total).toEqual({ requests: 4, cost: 0.0015, revenue: 5, profit: 4.9985, roi: expect.closeTo(4.9985 / 0.0015, 9) })
+    expect((await jsonOf(get(`economics?${RANGE}&costPerRequest=0.25`))).total).toMatchObject({ cost: 0.75, profit: 4.25 })
   })
 
   it('conversion: ranks of the plans', async () => {

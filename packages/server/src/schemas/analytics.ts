@@ -28,7 +28,7 @@ export const denialsQuery = z.strictObject({
 export const economicsQuery = z.strictObject({
   ...rangeFrom('the first of the month of `to`'),
   by: byPlan,
-  costPerRequest: z.string().regex(/^\d{1,6}(\.\d{1,12})?$/, 'use a number such as 0.0005').transform(Number).optional().openapi({ type: 'number', description: 'In the currency of the answer. Default: what the server was told, else 0.0005 USD.' }),
+  costPerRequest: z.string().regex(/^\d{1,6}(\.\d{1,12})?$/, 'use a number such as 0.0005').transform(Number).optional().openapi({ type: 'number', description: 'Of a request whose operation the headline limit of its plan counts, such as a message, in the currency of the answer. Default: what the server was told, else 0.0005 USD.' }),
 })
 
 export const conversionQuery = z.strictObject({
@@ -81,7 +81,7 @@ export const denials = z
   .openapi('DenialReport')
 
 const money = z.number().nullable().openapi({ description: 'null where the plan has no price in this currency.' })
-const balance = { requests: count, cost: z.number(), revenue: money, profit: money, roi: money }
+const balance = { requests: count.openapi({ description: 'All that were admitted, also those that cost nothing.' }), cost: z.number(), revenue: money, profit: money, roi: money }
 
 export const economics = z
   .object({

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { capacity, quota } from '../../src/define/limits.ts'
 import type { UsageEvent } from '../../src/record/event.ts'
 import { Analytics, type DenialColumn, type DenialRow, type Page, type UsageColumn, type UsageRow } from '../../src/record/analytics/index.ts'
 import { SqlRecord } from '../../src/record/sql.ts'
@@ -169,6 +170,22 @@ describe.each(DIALECTS)('%s', (dialect) => {
       expect(currency).toBe('USD')
       expect(rows).toEqual(expected)
       expect(total).toEqual({ requests: uses.length, ...balance(costs, revenues) })
+    })
+
+    it('charges for the operations that the headline of a plan counts', async () => {
+      const [message, any] = [quota({ limit: 2, every: 'day', match: { operation: ['message'] } }), quota({ limit: 9, every: 'day' })]
+      const plans = {
+        'worlds/free': { headline: 'messages', limits: { all: any, messages: message } },
+        'worlds/plus': { limits: { agents: capacity({ limit: 3, match: { operation: 'image' } }), messages: message, all: any } },
+        'worlds/ultra': { headline: 'all', limits: { messages: message, all: any } },
+      }
+      const { rows } = await analytics.economics({ ...RANGE, costs: { perRequest: 0.5 }, plans })
+      const expected = Object.keys(PLANS).toSorted().map((plan) => {
+        const own = uses.filter((event) => event.plan === plan)
+        const costly = plan === 'worlds/free' || plan === 'worlds/plus' ? own.filter(({ operation }) => operation === 'message') : own
+        return [plan, own.length, costly.length / 2]
+      })
+      expect(rows.map(({ plan, requests, cost }) => [plan, requests, cost])).toEqual(expected)
     })
 
     /** Of hundredths of a millionth. */

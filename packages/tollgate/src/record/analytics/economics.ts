@@ -1,17 +1,20 @@
 import { durationMs } from '../../define/duration.ts'
-import type { Price } from '../../define/plans.ts'
+import type { PlanDefinition, Price } from '../../define/plans.ts'
 import { invalidRequest, show } from '../../errors/index.ts'
 import { activeByMonth } from './active.ts'
 import { exact, multiply, told } from './money.ts'
 import { firstOfMonth, type Range, type RangeInput } from './range.ts'
 import type { Source } from './source.ts'
-import { usageRows } from './usage.ts'
+import { type UsageRow, usageRows } from './usage.ts'
 
-/** What a request costs the operator. */
+/** What requests cost the operator. */
 export interface Costs {
   /** ISO 4217. Default `USD`. */
   readonly currency?: string | undefined
-  /** Default 0.0005. */
+  /**
+   * Of a request whose operation the plan's headline limit counts: a message, and not a world's new agent. Where the
+   * headline counts every operation, or there is none: of any request. Default 0.0005.
+   */
   readonly perRequest?: number | undefined
   /** By meter: of one unit, such as `{ tokens: 0.00000015 }`. Default none. */
   readonly perUnit?: Readonly<Record<string, number>> | undefined
@@ -19,15 +22,24 @@ export interface Costs {
   readonly rates?: Readonly<Record<string, number>> | undefined
 }
 
+/** A plan's definition, as far as it is about money. */
+interface PricedPlan {
+  readonly price?: Price | undefined
+  readonly limits?: PlanDefinition['limits'] | undefined
+  /** Default: the first quota among the limits. */
+  readonly headline?: string | undefined
+}
+
 export interface EconomicsQuestion extends RangeInput {
   readonly costs?: Costs | undefined
   /** By full name. */
-  readonly plans: Readonly<Record<string, { readonly price?: Price | undefined }>>
+  readonly plans: Readonly<Record<string, PricedPlan>>
 }
 
 /** Money is in the currency of the costs. */
 export interface EconomicsRow {
   readonly plan: string
+  /** All that were admitted, also those that cost nothing. */
   readonly requests: number
   /** In the range, each once. */
   readonly activeSubjects: number
@@ -70,7 +82,8 @@ export async function economics(source: Source, { costs = {}, plans, ...input }:
   const costOf = pricing(costs)
   const incomeOf = income(currency, rates, plans)
   const range = await source.range(input, firstOfMonth)
-  const [rows, months] = await Promise.all([usageRows(source, range, ['plan']), activeByMonth(source, range)])
+  const [rows, operations, months] = await Promise.all([usageRows(source, range, ['plan']), usageRows(source, range, ['plan', 'operation']), activeByMonth(source, range)])
+  const costly = costlyRequests(operations, plans)
   const subjectMonths = new Map<string, number>()
   for (const { plan, activeSubjects } of months) if (plan !== null) subjectMonths.set(plan, (subjectMonths.get(plan) ?? 0) + activeSubjects)
 
@@ -79,7 +92,7 @@ export async function economics(source: Source, { costs = {}, plans, ...input }:
   const found = [...new Set([...used.keys(), ...subjectMonths.keys()])].toSorted().map((plan) => {
     const { requests = 0, amounts = {}, activeSubjects = 0 } = used.get(plan) ?? {}
     const count = subjectMonths.get(plan) ?? 0
-    return { plan, requests, activeSubjects, subjectMonths: count, sums: { cost: costOf(requests, amounts), revenue: incomeOf(plan, count) } }
+    return { plan, requests, activeSubjects, subjectMonths: count, sums: { cost: costOf(costly.get(plan) ?? 0, amounts), revenue: incomeOf(plan, count) } }
   })
   const all = found.reduce<Sums>(({ cost, revenue }, { sums }) => ({ cost: cost + sums.cost, revenue: revenue === null || sums.revenue === null ? null : revenue + sums.revenue }), { cost: 0n, revenue: 0n })
   return {
@@ -94,6 +107,23 @@ function balanceOf({ cost, revenue }: Sums): Pick<EconomicsRow, 'cost' | 'revenu
   if (revenue === null) return { cost: told(cost), revenue, profit: null, roi: null }
   const profit = revenue - cost
   return { cost: told(cost), revenue: told(revenue), profit: told(profit), roi: cost === 0n ? null : Number(profit) / Number(cost) }
+}
+
+/** By plan. */
+function costlyRequests(rows: readonly UsageRow[], plans: EconomicsQuestion['plans']): Map<string, number> {
+  const counted = new Map(Object.entries(plans).map(([name, plan]) => [name, headlineOperations(plan)]))
+  const costly = new Map<string, number>()
+  for (const { plan = '', operation = '', requests = 0 } of rows) {
+    if (counted.get(plan)?.has(operation) ?? true) costly.set(plan, (costly.get(plan) ?? 0) + requests)
+  }
+  return costly
+}
+
+/** What the headline is matched on; none where it counts every operation. */
+function headlineOperations({ headline, limits = {} }: PricedPlan): ReadonlySet<string> | undefined {
+  const name = headline ?? Object.keys(limits).find((limit) => limits[limit]!.kind === 'quota')
+  const operations = name === undefined ? undefined : limits[name]?.match?.['operation']
+  return operations === undefined ? undefined : new Set([operations].flat())
 }
 
 function pricing({ perRequest = 0.0005, perUnit = {} }: Costs): (requests: number, amounts: Readonly<Record<string, number>>) => bigint {
