@@ -89,6 +89,7 @@ function tryAgain(facts: MessageFacts, language: Language, locale: Locale): stri
   return language.tryAgain(formatWait(facts.retryAfterMs, locale), at)
 }
 
+/** What they give, never that it would help now: a larger bucket is not a fuller one, and a used quota stays used. */
 function betterPlans(facts: MessageFacts, locale: Locale): string {
   const { better } = LANGUAGES[locale]
   // A plan that gives more, but not enough for this request, is no help.

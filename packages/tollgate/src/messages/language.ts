@@ -24,7 +24,10 @@ export interface MessageFacts {
   meter: string
   plan: string
   partition?: Readonly<Record<string, string>>
-  /** Plans that would have let the request pass, the lowest rank first. `waitMs`: a cooldown's pause in that plan. */
+  /**
+   * Plans that give more of this limit, the lowest rank first, whether or not that would have let this request pass:
+   * `liftedBy` tells that. `waitMs`: a cooldown's pause in that plan.
+   */
   better: readonly { plan: string; max: number; waitMs?: number }[]
   /** What the request costs, for `credits`. */
   cost?: number

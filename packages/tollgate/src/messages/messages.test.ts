@@ -84,10 +84,10 @@ describe('what is said, by kind and language', () => {
       'Чуть помедленнее: «flood» допускает 21 запрос за 90 секунд. Попробуйте снова через 12 секунд.',
     ],
     [
-      { kind: 'tokenBucket', limit: 'burst', max: 3, retryAfterMs: 334, resetAt: NOW + 1000 },
-      'A little too fast: “burst” allows bursts of up to 3 requests. Please try again in 1 second.',
-      'Un poco más despacio: «burst» permite ráfagas de hasta 3 solicitudes. Inténtalo de nuevo en 1 segundo.',
-      'Чуть помедленнее: «burst» допускает подряд не больше, чем 3 запроса. Попробуйте снова через 1 секунду.',
+      { kind: 'tokenBucket', limit: 'burst', max: 3, retryAfterMs: 334, resetAt: NOW + 1000, better: [{ plan: 'Professional', max: 10 }] },
+      'A little too fast: “burst” allows bursts of up to 3 requests. Please try again in 1 second. The Professional plan gives 10.',
+      'Un poco más despacio: «burst» permite ráfagas de hasta 3 solicitudes. Inténtalo de nuevo en 1 segundo. El plan Professional da 10.',
+      'Чуть помедленнее: «burst» допускает подряд не больше, чем 3 запроса. Попробуйте снова через 1 секунду. План Professional даёт 10.',
     ],
     [
       { kind: 'cooldown', limit: 'cooldown', max: 1, retryAfterMs: 4001, better: [{ plan: 'plus', max: 1, waitMs: 2000 }, { plan: 'ultra', max: Infinity, waitMs: 0 }] },
