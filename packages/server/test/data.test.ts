@@ -4,7 +4,6 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openSqlite } from 'tollgate/sqlite'
-import type { MemoryStore } from 'tollgate'
 import { KeptReservations } from '../src/data/kept-reservations.ts'
 import { lockFolder } from '../src/data/lock.ts'
 import { createServer } from '../src/index.ts'
@@ -74,14 +73,14 @@ describe('the data folder', () => {
     const folder = temporaryFolder()
     const clock = { now: () => 1_800_000_000_000 }
     const kept = new KeptReservations(folder, clock, () => {})
-    const decide = (store: MemoryStore, action: 'reserve' | 'check') => store.decide({ subject: 'u', plan: 'free', charges: [], now: clock.now(), action, ...(action === 'reserve' && { reservation: { id: 'r1', ttlMs: 1000, memo: { plan: 'free', amounts: {} } } }) })
-    decide(kept.store('default'), 'reserve')
+    kept.store('default').decide({ subject: 'u', plan: 'free', charges: [], now: clock.now(), action: 'reserve', reservation: { id: 'r1', ttlMs: 1000, memo: { plan: 'free', amounts: {} } } })
     await kept.write()
     const next = new KeptReservations(folder, clock, () => {})
     expect(next.store('default').settle({ id: 'r1', action: 'commit', now: clock.now() }).result).toBe('settled')
     expect(statSync(join(folder, 'reservations.json')).mode & 0o777).toBe(0o600)
     await Promise.all([kept.close(), next.close()])
     expect(new KeptReservations(folder, clock, () => {}).store('default').settle({ id: 'r1', action: 'commit', now: clock.now() }).result).toBe('unknown')
+  })
 
   it('keeps when usage of the chat was reset over a restart', async () => {
     const dataDir = temporaryFolder()

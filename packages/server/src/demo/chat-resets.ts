@@ -33,7 +33,7 @@ export class ChatResets implements SubjectWatcher {
 
   async erased(subject: string): Promise<void> {
     if (!isOfChat(subject)) return
-    await this.#state.update(({ chatResets: { [subject]: _, ...others } }) => ({ chatResets: others }))
+    await this.#state.update(({ chatResets }) => ({ chatResets: Object.fromEntries(Object.entries(chatResets).filter(([name]) => name !== subject)) }))
   }
 }
 
