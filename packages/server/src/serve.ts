@@ -79,7 +79,7 @@ function demoGreeting(url: string, { isDemoKey, options }: Settings): string {
   This is demo mode: it believes the headers X-Demo-User, X-Demo-Plan and X-Demo-Role,
   answers to this machine only, and its clock can be put forward. Not for production.
   ${isDemoKey ? `The admin key is "${DEMO_KEY}".` : 'The admin key is the one of TOLLGATE_ADMIN_KEY.'} Credits, plans,
-  what quotas counted, keys, rollout and clock are kept in ${placeOf(options)}.
+  what quotas counted, reservations, keys, rollout and clock are kept in ${placeOf(options)}.
 
   Try it:
     curl -i ${url}/api/worlds/w1/message -H 'X-Demo-User: ana' -H 'Content-Type: application/json' -d '{"content":"hola"}'

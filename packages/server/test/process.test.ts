@@ -69,7 +69,7 @@ describe('npm start', () => {
     const { output, url } = await started()
     expect(output()).toMatch(/demo mode/)
     expect(output()).toContain('"demo-admin-key"')
-    expect(output()).toMatch(/Credits, plans,\s+what quotas counted, keys, rollout and clock are kept in .*; rates and cooldowns go with the process/)
+    expect(output()).toMatch(/Credits, plans,\s+what quotas counted, reservations, keys, rollout and clock are kept in .*; rates and cooldowns go with the process/)
     expect((await ask(url(), 'demo-admin-key')).status).toBe(200)
   })
 
@@ -93,7 +93,7 @@ describe('npm start', () => {
     child.kill('SIGTERM')
     expect(await response.text()).toContain('[DONE]')
     expect(await exit).toBe(0)
-    expect(readdirSync(dataDir)).toEqual(['secret', 'tollgate.db'])
+    expect(readdirSync(dataDir)).toEqual(['reservations.json', 'secret', 'tollgate.db'])
   })
 
   it.each([['SIGINT', 130], ['SIGTERM', 143]] as const)('ends at once on a second %s', async (signal, code) => {
