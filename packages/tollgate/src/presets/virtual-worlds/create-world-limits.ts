@@ -2,6 +2,7 @@ import { assertText } from '../../compile/request.ts'
 import { systemClock } from '../../engine/clock.ts'
 import { type CommonOptions, createTollgate } from '../../engine/create.ts'
 import type { Decision, LimitState, TollgateRequest } from '../../engine/types.ts'
+import { invalidRequest, show } from '../../errors/index.ts'
 import { createMessages } from '../../messages/index.ts'
 import { SqlRecord } from '../../record/sql.ts'
 import { MemoryStore } from '../../stores/memory/index.ts'
@@ -79,6 +80,7 @@ export function createWorldLimits({ messages = ownMessages, locale = 'es', clock
     getWorldLimitsInfo,
 
     async checkAllWorldLimits({ userId, worldId, plan, content, locale }) {
+      assertContent(content)
       const request = requestOf(userId, 'message', { plan, dimensions: { world: worldId }, content, ...(locale && { locale }) })
       const decision = await tollgate.reserve(request)
       const { reservation, decidedAt } = decision
@@ -95,6 +97,7 @@ export function createWorldLimits({ messages = ownMessages, locale = 'es', clock
     },
 
     async checkSpamProtection(worldId, userId, content) {
+      assertContent(content)
       return checkOf(await tollgate.consume(requestOf(userId, 'spam', { dimensions: { world: worldId }, content })))
     },
 
@@ -120,6 +123,11 @@ export function createWorldLimits({ messages = ownMessages, locale = 'es', clock
 
     flush: () => tollgate.flush(),
   }
+}
+
+/** The engine lets a request without a text pass its guard; of a message that is a mistake. */
+function assertContent(content: unknown): void {
+  if (typeof content !== 'string') throw invalidRequest('content', `${show(content)} is not text; use a string, as it is compared with the user's other messages`)
 }
 
 function checkOf({ allowed, violations }: Decision): WorldCheck {

@@ -45,7 +45,7 @@ export interface WorldLimitsCheck extends WorldMessageCheck {
 
 /**
  * All throw a `TollgateError`, and only where they are used wrongly: INVALID_REQUEST for an id that is no text of
- * 1 … 249 characters, UNKNOWN_PLAN. A denial is a value. What names no plan is decided and recorded under the one that
+ * 1 … 249 characters, or a content that is no text; UNKNOWN_PLAN. A denial is a value. What names no plan is decided and recorded under the one that
  * the user's last check in this process named, else the stored one (`subjects`), else `free`.
  */
 export interface WorldLimits {
