@@ -149,6 +149,21 @@ describe.each(DIALECTS)('UsageTracker on %s', (dialect) => {
     expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 0 })
   })
 
+  it.each(['off', 'shadow'] as const)('logs and counts what is answered while limits are %s', async (mode) => {
+    await send(20, PREMIUM)
+    UsageTracker.tollgate.setRollout({ mode, percent: 100 })
+    expect(await send(2, PREMIUM)).toBe(2)
+    const [answered, failed] = [await UsageTracker.reserveMessage('ada', PREMIUM), await UsageTracker.reserveMessage('ada', PREMIUM)]
+    await answered.reservation!.commit()
+    await failed.reservation!.release()
+    expect(await send(80, PLAIN)).toBe(80)
+    await flushed()
+    expect(await usageRows()).toMatchObject([{ month: '2026-03', total_messages: 103, premium_messages: 23 }])
+    expect(await logged()).toBe(103)
+    UsageTracker.tollgate.setRollout({ mode: 'enforce', percent: 100 })
+    expect(await send(1, PREMIUM)).toBe(0)
+  })
+
   it('knows everything again when the counters are lost', async () => {
     await send(20, PREMIUM)
     await send(70, PLAIN)

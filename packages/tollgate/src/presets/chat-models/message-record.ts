@@ -5,7 +5,7 @@ import type { RecordedSubject, RecordStore } from '../../record/store.ts'
 import { columnsOf } from '../../record/sums.ts'
 import { textKey } from '../../stores/sql/counters/keys.ts'
 import type { Database } from '../../stores/sql/database.ts'
-import { MessageTables, monthOf } from './message-tables.ts'
+import { type Count, MessageTables, monthOf } from './message-tables.ts'
 import { isPremium, type operations, type plans } from './plans.ts'
 
 export interface MessageRecordOptions {
@@ -26,8 +26,8 @@ const SUBJECT = 'chat:'
 export const subjectOf = (userId: string): string => SUBJECT + userId
 
 /**
- * The engine's record, with `user_usage` and `message_logs` written beside it in the same transaction: a message counts in
- * all of them or in none, and once. A lost counter store is rebuilt from the record; `user_usage` says the same in the
+ * The engine's record, with `user_usage` and `message_logs` written beside it in the same transaction: a message that was
+ * answered counts in all of them, whether limits were in force or not, and once. A lost counter store is rebuilt from the record; `user_usage` says the same in the
  * product's words, for queries of the application's own.
  */
 export class MessageRecord implements RecordStore {
@@ -52,7 +52,7 @@ export class MessageRecord implements RecordStore {
       const isNew = await this.#tables.addMessages(tx, own.filter(isMessage).map((event) => this.#messageOf(event)))
       for (const event of own) {
         if (event.kind === 'reset') this.#tables.reset(tx, resetOf(event))
-        else if (isNew.has(event.id)) for (const month of countsOf(event)) this.#tables.count(tx, month)
+        else if (isNew.has(event.id)) this.#tables.count(tx, countOf(event))
       }
     })
   }
@@ -80,11 +80,21 @@ function isMessage({ kind, operation }: UsageEvent): boolean {
   return (kind === 'consume' || kind === 'commit') && operation === MESSAGE
 }
 
-/** A message counts in the month that it was admitted in, as in the engine. */
-function countsOf({ subject, at, uses }: UsageEvent) {
-  return uses
-    .filter(({ limit }) => limit === TOTAL || limit === PREMIUM)
-    .map(({ limit, startAt, amount }) => ({ userId: userOf(subject), month: monthOf(startAt), at, total: limit === TOTAL ? amount : 0, premium: limit === PREMIUM ? amount : 0 }))
+/**
+ * A message counts in the month that it was admitted in, as in the engine. Where no quota counted it (limits are off, or in
+ * shadow and would have denied) it is one of the month in which it was answered.
+ */
+function countOf(event: UsageEvent): Count {
+  const { subject, at, uses } = event
+  const used = (limit: LimitName) => uses.find((use) => use.limit === limit)
+  const total = used(TOTAL)
+  return {
+    userId: userOf(subject),
+    month: monthOf(total?.startAt ?? at),
+    at,
+    total: total?.amount ?? 1,
+    premium: total ? (used(PREMIUM)?.amount ?? 0) : Number(isPremium(columnsOf(event).model)),
+  }
 }
 
 function resetOf({ subject, at, cells = null }: UsageEvent) {
