@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createTollgate, MemoryStore, type TollgateError } from '../index.ts'
+import { createTollgate, MemoryStore, TollgateError } from '../index.ts'
 import type { UsageEvent } from '../record/event.ts'
 import type { Database } from '../stores/sql/database.ts'
 import { DIALECTS, freshDatabase } from '../testing/databases.ts'
 import { Random } from '../testing/random.ts'
+import { ScriptedStore } from '../testing/scripted-store.ts'
 import { createTables } from './chat-models/message-tables.ts'
 import { ANONYMOUS_MODELS, defaultPlan, isPremium, MessageRecord, MODELS, planSet, PREMIUM_MODELS, UsageTracker, type UsageTrackerOptions } from './chat-models.ts'
 
@@ -191,6 +192,31 @@ describe.each(DIALECTS)('UsageTracker on %s', (dialect) => {
     expect(await logged()).toBe(43)
     clock.now = Date.parse('2026-04-02T00:00:00Z')
     expect((await UsageTracker.getUsage('ada')).lastReset).toBe(Date.parse('2026-04-01T00:00:00Z'))
+  })
+
+  it('resets nothing while the tables, or the counters, cannot be written', async () => {
+    let isDown = false
+    const transaction: Database['transaction'] = async (work, options) => {
+      if (isDown) throw new TollgateError('STORE_UNAVAILABLE', 'down')
+      return database.transaction(work, options)
+    }
+    const store = new ScriptedStore(new MemoryStore())
+    configure({ store, database: { dialect, query: database.query.bind(database), transaction, close: async () => {} } })
+    await send(20, PREMIUM)
+    await flushed()
+    clock.now += 1000
+    isDown = true
+    await expect(UsageTracker.resetUsage('ada')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    isDown = false
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 20, lastReset: MARCH, canSendPremiumMessage: false })
+    store.behaviour = 'fails'
+    await expect(UsageTracker.resetUsage('ada')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    store.behaviour = 'answers'
+    expect(await usageRows()).toMatchObject([{ total_messages: 20, premium_messages: 20, last_reset_at: null }])
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 20, lastReset: MARCH })
+    await UsageTracker.resetUsage('ada')
+    expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 0, lastReset: START + 1000 })
+    expect(await usageRows()).toMatchObject([{ total_messages: 0, premium_messages: 0, last_reset_at: START + 1000 }])
   })
 
   it('resets who never wrote', async () => {

@@ -57,6 +57,11 @@ export class MessageRecord implements RecordStore {
     })
   }
 
+  /** Empties the user's month in `user_usage`, ahead of what the engine tells of its own reset: that is the same then. */
+  async resetMonth(subject: string, at: number): Promise<void> {
+    await this.#database.transaction(async (tx) => this.#tables.reset(tx, { userId: userOf(subject), month: monthOf(at), at, isTotal: true, isPremium: true }))
+  }
+
   totals(subject: string, now: number): Promise<RecordedSubject | undefined> {
     return this.#record.totals(subject, now)
   }

@@ -50,6 +50,7 @@ interface Configured {
   /** Resolves when the tables are there. */
   isReady?: Promise<void> | undefined
   readonly database: Database
+  readonly record: MessageRecord
   readonly days: Days
   readonly now: () => number
 }
@@ -72,14 +73,15 @@ export class UsageTracker {
     const { namespace = 'default', clock = systemClock } = options
     const days = new Days(timezone)
     const now = typeof clock === 'function' ? clock : () => clock.now()
+    const record = new MessageRecord(database, { namespace, timezone })
     const tollgate = createTollgate({
       receipts: new SqlReceipts<Decision>(database, { namespace, clock: { now } }),
       ...options,
       planSets: [planSet],
       defaultPlan,
-      record: new MessageRecord(database, { namespace, timezone }),
+      record,
     })
-    UsageTracker.#configured = { tollgate, database, days, now }
+    UsageTracker.#configured = { tollgate, database, record, days, now }
   }
 
   /** The engine that decides: for its events, and to erase a user, who is its subject `chat:<userId>`. */
@@ -118,12 +120,20 @@ export class UsageTracker {
     return (await UsageTracker.#ready()).tollgate.reserve(requestOf(userId, model))
   }
 
-  /** Empties the user's counters. The log of messages stays. */
+  /**
+   * Empties the user's counters. The log of messages stays. The tables come first, so that while they, or the counters,
+   * cannot be written everything stays as it is.
+   * @throws STORE_UNAVAILABLE where that breaks off in between too: then try again
+   */
   static async resetUsage(userId: string): Promise<void> {
-    const { tollgate } = await UsageTracker.#ready()
+    const { tollgate, record, now } = await UsageTracker.#ready()
     assertText(userId, 'userId')
-    await tollgate.reset(subjectOf(userId))
+    const subject = subjectOf(userId)
+    await tollgate.usage(subject)
+    // What was used before must not be written after it.
     await tollgate.flush()
+    await record.resetMonth(subject, now())
+    await tollgate.reset(subject)
   }
 
   static async getUsage(userId: string): Promise<ChatUsage> {
