@@ -149,18 +149,54 @@ describe('anchorOf', () => {
     expect(anchorOf({ currentPeriodEnd: currentPeriodEnd === null ? null : Date.parse(currentPeriodEnd), backfilledAt: new Date(backfilledAt) })).toBe(expected)
   })
 
+  it('reads dates, texts and epoch milliseconds alike', () => {
+    const end = Date.parse('2026-04-25T00:00:00Z')
+    for (const currentPeriodEnd of [new Date(end), end, '2026-04-25', '2026-04-25T00:00:00Z', '2026-04-25T02:00:00.000+02:00']) expect(anchorOf({ currentPeriodEnd, backfilledAt: '2026-04-10T08:00:00Z' })).toBe(end)
+  })
+
   it.each([
-    ['at the end of the paid period', '2026-04-25T00:00:00Z', ['2026-04-25T00:00:00.000Z', '2026-05-25T00:00:00.000Z']],
-    ['30 days after the backfill', null, ['2026-05-10T08:00:00.000Z', '2026-06-10T08:00:00.000Z']],
-  ])('resets the tokens %s, and each month from then', async (_, end, expected) => {
-    const { clock, tollgate, send } = setup('2026-04-10T08:00:00Z')
-    await tollgate.setPlan('business:7', 'TRIAL', { anchorAt: anchorOf({ currentPeriodEnd: end === null ? null : Date.parse(end), backfilledAt }) })
+    ['tomorrow', "'tomorrow'"],
+    ['', "''"],
+    ['2026-04-25T00:00:00', "'2026-04-25T00:00:00'"],
+    ['2026-02-30', "'2026-02-30'"],
+    [new Date(Number.NaN), 'Invalid Date'],
+    [Number.NaN, 'NaN'],
+    [1.5, '1.5'],
+    [1e18, '1000000000000000000'],
+    [{}, 'an object'],
+  ])('refuses %j', (value, shown) => {
+    const refusal = (field: string) => `${field}: ${shown} is not an instant of 1970 to 2096; use a Date, a text such as '2026-11-22T00:00:00Z', or epoch milliseconds`
+    expect(() => anchorOf({ currentPeriodEnd: value as string, backfilledAt })).toThrow(refusal('currentPeriodEnd'))
+    expect(() => anchorOf({ backfilledAt: value as string })).toThrow(refusal('backfilledAt'))
+  })
+
+  it.each([
+    ['at the end of the paid period', '2026-04-10T08:00:00Z', '2026-04-25T00:00:00Z', ['2026-04-25T00:00:00.000Z', '2026-05-25T00:00:00.000Z']],
+    ['at the end of a period of a month', '2026-01-31T12:00:00Z', '2026-02-28T12:00:00Z', ['2026-02-28T12:00:00.000Z', '2026-03-28T12:00:00.000Z']],
+    ['on the day on which a longer period ends', '2026-01-30T12:00:00Z', '2026-08-18T12:00:00Z', ['2026-02-18T12:00:00.000Z', '2026-03-18T12:00:00.000Z']],
+    ['30 days after the backfill', '2026-04-10T08:00:00Z', null, ['2026-05-10T08:00:00.000Z', '2026-06-10T08:00:00.000Z']],
+    ['30 days after the backfill, of a month with 31', '2026-01-10T08:00:00Z', null, ['2026-02-09T08:00:00.000Z', '2026-03-09T08:00:00.000Z']],
+    ['a month after the backfill where February ends in between', '2026-01-30T12:00:00Z', null, ['2026-02-28T12:00:00.000Z', '2026-03-30T12:00:00.000Z']],
+    ['a month after the backfill in a leap February', '2028-02-01T00:00:00Z', null, ['2028-03-01T00:00:00.000Z', '2028-04-01T00:00:00.000Z']],
+  ])('resets the tokens %s, and each month from then', async (_, backfilledAt, currentPeriodEnd, expected) => {
+    const { clock, tollgate, send } = setup(backfilledAt)
+    await tollgate.setPlan('business:7', 'TRIAL', { anchorAt: anchorOf({ currentPeriodEnd, backfilledAt }) })
     const resets = []
     for (let i = 0; i < 2; i++) {
       clock.now = (await send()).limits[1]!.resetAt!
       resets.push(new Date(clock.now).toISOString())
     }
     expect(resets).toEqual(expected)
+  })
+
+  it('never lets the first month be shorter than the 28 days of a February', async () => {
+    for (let day = 0; day < 3 * 365; day++) {
+      const backfilledAt = Date.parse('2026-01-01T12:00:00Z') + day * DAY_MS
+      const { tollgate, send } = setup(new Date(backfilledAt).toISOString())
+      await tollgate.setPlan('business:7', 'TRIAL', { anchorAt: anchorOf({ backfilledAt }) })
+      const days = ((await send()).limits[1]!.resetAt! - backfilledAt) / DAY_MS
+      expect(days === 30 || [28, 29].includes(days), `${days} days from day ${day}`).toBe(true)
+    }
   })
 })
 

@@ -409,8 +409,8 @@ describe('createWorldLimits', () => {
   it.each([[undefined, 'undefined'], [null, 'null'], [7, '7']])('refuses the content %j', async (content, shown) => {
     const { limits, message } = setup()
     const refusal = { code: 'INVALID_REQUEST', field: 'content', message: `content: ${shown} is not text; use a string, as it is compared with the user's other messages` }
-    await expect(limits.checkSpamProtection('w1', 'ada', content as string)).rejects.toMatchObject(refusal)
-    await expect(limits.checkAllWorldLimits(message(content as string))).rejects.toMatchObject(refusal)
+    await expect(limits.checkSpamProtection('w1', 'ada', content as unknown as string)).rejects.toMatchObject(refusal)
+    await expect(limits.checkAllWorldLimits(message(content as unknown as string))).rejects.toMatchObject(refusal)
     expect(await limits.checkAllWorldLimits(message(''))).toMatchObject({ allowed: true, remaining: 49 })
   })
 

@@ -1,8 +1,9 @@
+import { createPeriods } from '../../compile/calendar.ts'
 import type { PlanSet } from '../../compile/catalog.ts'
 import { quota } from '../../define/limits.ts'
 import { definePlans } from '../../define/plans.ts'
 import type { Rollout } from '../../engine/rollout.ts'
-import { invalidDefinition, show } from '../../errors/index.ts'
+import { invalidDefinition, invalidRequest, show } from '../../errors/index.ts'
 
 /** Messages count at once. Tokens are known after the answer: reserve an estimate or nothing, commit what was used. */
 const plan = <const R extends number>(rank: R, messagesPerDay: number, tokensPerMonth: number) =>
@@ -43,20 +44,46 @@ export function planOf(name: string | null | undefined): { plan: BusinessPlan; w
 }
 
 const THIRTY_DAYS_MS = 30 * 86_400_000
+/** The year 2096, as for `setPlan`. */
+const MAX_AT = 4e12
+/** Without a zone a time would be that of whatever machine reads it. */
+const ISO_INSTANT = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/
+
+/** Epoch ms, or as text: a date, which is its midnight in UTC, or a time with its zone. */
+export type Instant = Date | number | string
+
+const monthOf = createPeriods({ every: 'month', timezone: 'UTC' })
 
 /**
- * When a subscription's LLM tokens are first reset, as epoch ms, and from when on their months are counted:
- * `setPlan(subject, plan, { anchorAt: anchorOf(subscription) })`. It is the end of the paid period; 30 days after the
- * backfill where there is none, or where it had ended by then. Later calls give the same, because `now` has no part in it.
+ * From when on the months of a subscription's LLM tokens are counted, as epoch ms:
+ * `setPlan(subject, plan, { anchorAt: anchorOf(subscription) })`. They are first reset at the end of the paid period; 30
+ * days after the backfill where there is none, or where it had ended by then. Later calls give the same, because `now` has
+ * no part in it.
  *
- * Known gap: the engine counts whole months back from an anchor in the future too. A paid period of a year is so reset
- * each month, and after a backfill from Jan 30 to Feb 27 the 30 days are longer than the month before their end, which
- * gives one more reset within the first two days.
+ * Tokens are by the month, and what lies further ahead than one cannot be the first reset. Of a paid period that ends
+ * later, such as a year's, the day counts: tokens are reset on that day of each month. And 30 days are more than a month
+ * where February ends among them: then the first reset is a month after the backfill, which is 28 or 29 days.
+ * @throws INVALID_REQUEST
  */
-export function anchorOf({ currentPeriodEnd, backfilledAt }: { currentPeriodEnd?: Date | number | null; backfilledAt: Date | number }): number {
-  const start = Number(backfilledAt)
-  const end = Number(currentPeriodEnd ?? 0)
-  return end > start ? end : start + THIRTY_DAYS_MS
+export function anchorOf({ currentPeriodEnd, backfilledAt }: { currentPeriodEnd?: Instant | null; backfilledAt: Instant }): number {
+  const start = instantOf(backfilledAt, 'backfilledAt')
+  const end = currentPeriodEnd === undefined || currentPeriodEnd === null ? undefined : instantOf(currentPeriodEnd, 'currentPeriodEnd')
+  if (end !== undefined && end > start) return end
+  const in30Days = start + THIRTY_DAYS_MS
+  return monthOf(start, in30Days).endAt === in30Days ? in30Days : start
+}
+
+function instantOf(value: unknown, field: string): number {
+  const at = value instanceof Date ? value.getTime() : typeof value === 'string' ? parsed(value) : value
+  if (Number.isInteger(at) && (at as number) >= 0 && (at as number) <= MAX_AT) return at as number
+  throw invalidRequest(field, `${value instanceof Date ? String(value) : show(value)} is not an instant of 1970 to 2096; use a Date, a text such as '2026-11-22T00:00:00Z', or epoch milliseconds`)
+}
+
+function parsed(text: string): number {
+  const date = text.slice(0, 10)
+  const midnight = ISO_INSTANT.test(text) ? Date.parse(date) : Number.NaN
+  // Date.parse takes February 30 for March 2.
+  return Number.isNaN(midnight) || new Date(midnight).toISOString().slice(0, 10) !== date ? Number.NaN : Date.parse(text)
 }
 
 /**
