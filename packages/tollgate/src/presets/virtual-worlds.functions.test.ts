@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type CommonOptions, createTollgate, MemoryStore } from '../index.ts'
 import { ScriptedStore } from '../testing/scripted-store.ts'
 import * as preset from './virtual-worlds.ts'
@@ -427,6 +427,8 @@ describe('createWorldLimits', () => {
 
 describe('the functions of the module', () => {
   it('share one instance', async () => {
+    vi.stubEnv('REDIS_URL', '')
+    onTestFinished(() => void vi.unstubAllEnvs())
     expect(await preset.checkWorldMessageLimit('module', 'free')).toMatchObject({ allowed: true, limit: 50, remaining: 50 })
     expect(await preset.checkWorldCooldown('w1', 'module', 'free')).toEqual({ allowed: true })
     expect(await preset.checkSpamProtection('w1', 'module', 'hello')).toEqual({ allowed: true })
