@@ -177,6 +177,114 @@ describe.each(DIALECTS)('UsageTracker on %s', (dialect) => {
     expect(await usageRows()).toMatchObject([{ total_messages: 100, premium_messages: 20 }])
   })
 
+  describe('while the counters are away', () => {
+    let store: ScriptedStore
+    const use = (options: Partial<UsageTrackerOptions> = {}) => {
+      store = new ScriptedStore(new MemoryStore())
+      configure({ store, ...options })
+    }
+    const lose = async () => {
+      await flushed()
+      store.behaviour = 'fails'
+    }
+    const totals = async () => (await usageRows()).map(({ total_messages, premium_messages }) => [total_messages, premium_messages])
+    beforeEach(() => use())
+    afterEach(() => void (store.behaviour = 'answers'))
+
+    it('goes by what is on record', async () => {
+      await send(20, PREMIUM)
+      await send(5, PLAIN)
+      await lose()
+      expect(await UsageTracker.checkUsage('ada', PREMIUM)).toEqual({ allowed: false, error: 'Monthly limit reached: “premiumMessages” allows 20 requests a month. Please try again in 22 days (Apr 1, 2026, 00:00 UTC).' })
+      expect(await UsageTracker.getUsage('ada')).toEqual({ userId: 'ada', totalMessages: 25, premiumMessages: 20, lastReset: MARCH, canSendMessage: true, canSendPremiumMessage: false })
+      expect(await send(5, PREMIUM)).toBe(0)
+      expect(await UsageTracker.reserveMessage('ada', PREMIUM)).toMatchObject({ allowed: false, violations: [{ limit: 'premiumMessages', code: 'QUOTA_EXCEEDED', max: 20, used: 20, retryAfterMs: Date.parse('2026-04-01T00:00:00Z') - START }] })
+      expect(await send(80, PLAIN)).toBe(75)
+      expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 100, premiumMessages: 20, canSendMessage: false, canSendPremiumMessage: false })
+      expect(await totals()).toEqual([[100, 20]])
+      expect(await send(2, PREMIUM, 'bob')).toBe(2)
+      clock.now = Date.parse('2026-04-01T00:00:00Z')
+      expect(await send(21, PREMIUM)).toBe(20)
+    })
+
+    it('denies the very message with which they go, though it is counted', async () => {
+      await send(20, PREMIUM)
+      await lose()
+      expect(await UsageTracker.recordMessage('ada', PREMIUM)).toMatchObject({ allowed: false })
+      for (let i = 0; i < 3; i++) expect(await UsageTracker.recordMessage('ada', PREMIUM)).toMatchObject({ allowed: false })
+      await flushed()
+      expect(await totals()).toEqual([[21, 21]])
+    })
+
+    it('admits exactly what is left, however many come at once, and counts it when they are back', async () => {
+      await send(15, PREMIUM)
+      await lose()
+      expect(await UsageTracker.checkUsage('ada', PREMIUM)).toEqual({ allowed: true })
+      expect(await send(50, PREMIUM)).toBe(5)
+      expect(await UsageTracker.getUsage('ada')).toMatchObject({ totalMessages: 20, premiumMessages: 20, canSendMessage: true, canSendPremiumMessage: false })
+      expect(await totals()).toEqual([[20, 20]])
+      store.behaviour = 'answers'
+      await expect.poll(() => UsageTracker.tollgate.check({ subject: 'chat:ada', operation: 'message', dimensions: { model: PREMIUM } }), { timeout: 10_000 }).toMatchObject({ degraded: false, allowed: false, limits: [{ used: 20 }, { used: 20 }] })
+      await UsageTracker.resetUsage('ada')
+      await lose()
+      expect(await UsageTracker.checkUsage('ada', PREMIUM)).toEqual({ allowed: true })
+    })
+
+    it('holds a reserved message, and gives back what failed', async () => {
+      await send(18, PREMIUM)
+      await lose()
+      const held = await Promise.all(Array.from({ length: 5 }, () => UsageTracker.reserveMessage('ada', PREMIUM)))
+      const [first, second, ...others] = held.filter(({ allowed }) => allowed)
+      expect(others).toEqual([])
+      expect(await UsageTracker.checkUsage('ada', PREMIUM)).toMatchObject({ allowed: false })
+      await first!.reservation!.commit()
+      await second!.reservation!.release()
+      expect(await send(3, PREMIUM)).toBe(1)
+      await flushed()
+      expect(await totals()).toEqual([[20, 20]])
+    })
+
+    it('admits this process’s share of what is left', async () => {
+      use({ localShare: 0.5 })
+      await send(15, PREMIUM)
+      await lose()
+      expect(await UsageTracker.checkUsage('ada', PREMIUM)).toEqual({ allowed: true })
+      expect(await send(10, PREMIUM)).toBe(2)
+      expect(await UsageTracker.reserveMessage('ada', PREMIUM)).toMatchObject({ allowed: false, violations: [{ max: 17, used: 17 }] })
+      store.behaviour = 'answers'
+      await expect.poll(() => UsageTracker.tollgate.check({ subject: 'chat:bob', operation: 'message', dimensions: { model: PREMIUM } }), { timeout: 10_000 }).toMatchObject({ degraded: false })
+      await send(19, PREMIUM, 'bob')
+      await lose()
+      await expect(UsageTracker.checkUsage('bob', PREMIUM)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', message: expect.stringContaining('less is left of premiumMessages than there are processes') })
+      await expect(UsageTracker.reserveMessage('bob', PREMIUM)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+      expect(await UsageTracker.getUsage('bob')).toMatchObject({ premiumMessages: 19, canSendMessage: true, canSendPremiumMessage: false })
+    })
+
+    it('knows a user’s own limits, and lets shadow mode pass', async () => {
+      await UsageTracker.tollgate.setPlan('chat:ada', 'user', { overrides: { premiumMessages: 22 } })
+      await send(20, PREMIUM)
+      await lose()
+      expect(await UsageTracker.checkUsage('ada', PREMIUM)).toEqual({ allowed: true })
+      expect(await send(5, PREMIUM)).toBe(2)
+      UsageTracker.tollgate.setRollout({ mode: 'shadow', percent: 100 })
+      expect(await send(5, PREMIUM)).toBe(5)
+    })
+
+    it.each(['is away', 'hangs'])('counts by itself, and soon, where the database %s too', async (state) => {
+      let isDown = false
+      const down = () => (state === 'hangs' ? new Promise<never>(() => {}) : Promise.reject(new TollgateError('STORE_UNAVAILABLE', 'down')))
+      const query: Database['query'] = (sql, params) => (isDown ? down() : database.query(sql, params))
+      const transaction: Database['transaction'] = (work, options) => (isDown ? down() : database.transaction(work, options))
+      use({ recordTimeoutMs: 100, database: { dialect, query, transaction, close: async () => {} } })
+      await send(20, PREMIUM)
+      await lose()
+      isDown = true
+      expect(await UsageTracker.checkUsage('ada', PREMIUM)).toEqual({ allowed: true })
+      expect(await send(25, PREMIUM)).toBe(20)
+      isDown = false
+    })
+  })
+
   it('resets a user, and nobody else', async () => {
     await send(20, PREMIUM)
     await send(3, PREMIUM, 'bob')

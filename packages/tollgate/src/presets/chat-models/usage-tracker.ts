@@ -1,15 +1,18 @@
 import { assertInteger, assertText } from '../../compile/request.ts'
 import { type CommonOptions, createTollgate } from '../../engine/create.ts'
 import { systemClock } from '../../engine/clock.ts'
+import { isUnavailable } from '../../engine/guard.ts'
 import type { Tollgate } from '../../engine/tollgate.ts'
 import type { Decision } from '../../engine/types.ts'
 import { invalidDefinition, show } from '../../errors/index.ts'
+import { createMessages } from '../../messages/index.ts'
 import { Days } from '../../record/days.ts'
 import type { Database } from '../../stores/sql/database.ts'
 import { migrate } from '../../stores/sql/migrate.ts'
 import { SqlReceipts } from '../../stores/sql/receipts.ts'
 import { MessageRecord, subjectOf, userOf } from './message-record.ts'
 import { createTables, lastResetOf, messagesByDay, monthOf } from './message-tables.ts'
+import { Outage } from './outage.ts'
 import { ANONYMOUS_MODELS, defaultPlan, planSet, PREMIUM_MODELS } from './plans.ts'
 
 /** Those of `createTollgate`, for the engine that decides. */
@@ -47,6 +50,7 @@ export interface UsageOfDay {
 
 interface Configured {
   readonly tollgate: Tollgate
+  readonly outage: Outage
   /** Resolves when the tables are there. */
   isReady?: Promise<void> | undefined
   readonly database: Database
@@ -61,7 +65,7 @@ const MAX_DAYS = 366
 /**
  * Usage of signed-in users: one for the whole process. The limits are decided by an engine on its counters, without
  * asking the database; what was used is written behind that, within a tenth of a second, and read again should the
- * counters be lost. Call `configure` when the application starts and `close` when it ends. The first call makes the tables.
+ * counters be lost. While they are away, what is on record holds, with what this process has admitted since. Call `configure` when the application starts and `close` when it ends. The first call makes the tables.
  */
 // oxlint-disable-next-line typescript/no-extraneous-class -- the product's code knows it so
 export class UsageTracker {
@@ -70,18 +74,21 @@ export class UsageTracker {
   /** @throws INVALID_DEFINITION */
   static configure({ database, timezone = 'UTC', ...options }: UsageTrackerOptions): void {
     if (typeof database?.transaction !== 'function') throw invalidDefinition('database', `${show(database)} is not a database; use openPostgres or openSqlite`)
-    const { namespace = 'default', clock = systemClock } = options
+    const { namespace = 'default', messages, locale = 'en', store, localShare, recordTimeoutMs: timeoutMs = 1000 } = options
     const days = new Days(timezone)
-    const now = typeof clock === 'function' ? clock : () => clock.now()
+    const clock = typeof options.clock === 'function' ? { ...systemClock, now: options.clock } : (options.clock ?? systemClock)
+    const now = () => clock.now()
     const record = new MessageRecord(database, { namespace, timezone })
     const tollgate = createTollgate({
-      receipts: new SqlReceipts<Decision>(database, { namespace, clock: { now } }),
+      receipts: new SqlReceipts<Decision>(database, { namespace, clock }),
       ...options,
       planSets: [planSet],
       defaultPlan,
       record,
     })
-    UsageTracker.#configured = { tollgate, database, record, days, now }
+    const write = createMessages(messages)
+    const outage = new Outage({ tollgate, record, clock, timeoutMs, share: () => localShare ?? 1 / Math.max(1, store?.processes?.() ?? 1), write: (facts) => write(facts, locale) })
+    UsageTracker.#configured = { tollgate, outage, database, record, days, now }
   }
 
   /** The engine that decides: for its events, and to erase a user, who is its subject `chat:<userId>`. */
@@ -99,7 +106,7 @@ export class UsageTracker {
 
   /** Whether the user may send one more message now. Counts nothing. */
   static async checkUsage(userId: string, model: string): Promise<MessageCheck> {
-    return checkOf(await (await UsageTracker.#ready()).tollgate.check(requestOf(userId, model)))
+    return checkOf(await (await UsageTracker.#ready()).outage.check(requestOf(userId, model)))
   }
 
   /**
@@ -107,9 +114,9 @@ export class UsageTracker {
    * restarts where `TOLLGATE_SECRET` (or `secret`) stays the same.
    */
   static async recordMessage(userId: string, model: string, messageId?: string): Promise<MessageCheck> {
-    const { tollgate } = await UsageTracker.#ready()
+    const { outage } = await UsageTracker.#ready()
     const request = requestOf(userId, model)
-    return checkOf(await tollgate.consume({ ...request, ...(messageId !== undefined && { idempotencyKey: messageId }) }))
+    return checkOf(await outage.consume({ ...request, ...(messageId !== undefined && { idempotencyKey: messageId }) }))
   }
 
   /**
@@ -117,7 +124,7 @@ export class UsageTracker {
    * when it failed. So messages sent at once cannot pass the limit together.
    */
   static async reserveMessage(userId: string, model: string): Promise<Decision> {
-    return (await UsageTracker.#ready()).tollgate.reserve(requestOf(userId, model))
+    return (await UsageTracker.#ready()).outage.reserve(requestOf(userId, model))
   }
 
   /**
@@ -126,7 +133,7 @@ export class UsageTracker {
    * @throws STORE_UNAVAILABLE where that breaks off in between too: then try again
    */
   static async resetUsage(userId: string): Promise<void> {
-    const { tollgate, record, now } = await UsageTracker.#ready()
+    const { tollgate, outage, record, now } = await UsageTracker.#ready()
     assertText(userId, 'userId')
     const subject = subjectOf(userId)
     await tollgate.usage(subject)
@@ -134,25 +141,27 @@ export class UsageTracker {
     await tollgate.flush()
     await record.resetMonth(subject, now())
     await tollgate.reset(subject)
+    outage.forget(subject)
   }
 
+  /** As the counters have it, so with messages under way; while they are away, as it is on record. */
   static async getUsage(userId: string): Promise<ChatUsage> {
-    const { tollgate, database, now } = await UsageTracker.#ready()
+    const { tollgate, outage, database, now } = await UsageTracker.#ready()
     assertText(userId, 'userId')
     const at = now()
     const month = monthOf(at)
     const subject = subjectOf(userId)
-    const [{ limits }, canSendMessage, canSendPremiumMessage, resetAt] = await Promise.all([
-      tollgate.usage(subject),
-      UsageTracker.checkUsage(userId, ANONYMOUS_MODELS[0]),
-      UsageTracker.checkUsage(userId, PREMIUM_MODELS[0]),
+    const counted = async () => new Map((await tollgate.usage(subject)).limits.map(({ limit, used }) => [limit, used]))
+    const [used, canSendMessage, canSendPremiumMessage, resetAt] = await Promise.all([
+      unlessAway(counted(), () => outage.recorded(subject)),
+      unlessAway(UsageTracker.checkUsage(userId, ANONYMOUS_MODELS[0]), () => NOT_NOW),
+      unlessAway(UsageTracker.checkUsage(userId, PREMIUM_MODELS[0]), () => NOT_NOW),
       lastResetOf(database, userOf(subject), month),
     ])
-    const used = (name: string) => limits.find(({ limit }) => limit === name)?.used ?? 0
     return {
       userId,
-      totalMessages: used('monthlyMessages'),
-      premiumMessages: used('premiumMessages'),
+      totalMessages: used.get('monthlyMessages') ?? 0,
+      premiumMessages: used.get('premiumMessages') ?? 0,
       lastReset: Math.max(Date.parse(`${month}-01T00:00:00Z`), resetAt),
       canSendMessage: canSendMessage.allowed,
       canSendPremiumMessage: canSendPremiumMessage.allowed,
@@ -203,6 +212,18 @@ function requestOf(userId: string, model: string) {
   assertText(userId, 'userId')
   assertText(model, 'model')
   return { subject: subjectOf(userId), operation: 'message', dimensions: { model } }
+}
+
+/** While too little is left for a share of each process. */
+const NOT_NOW: MessageCheck = { allowed: false }
+
+async function unlessAway<T>(counters: Promise<T>, instead: () => T | Promise<T>): Promise<T> {
+  try {
+    return await counters
+  } catch (error) {
+    if (!isUnavailable(error)) throw error
+    return instead()
+  }
 }
 
 function checkOf({ allowed, violations }: Decision): MessageCheck {
