@@ -46,6 +46,12 @@ describe('a signed-in user', () => {
     expect((await send('claude-opus-4')).violations.map(({ limit }) => limit)).toEqual(['monthlyMessages'])
   })
 
+  it('has an ordinary message where the request names no model', async () => {
+    const { tollgate } = setup()
+    const { allowed, limits } = await tollgate.consume({ subject: 'chat:ada', operation: 'message' })
+    expect([allowed, limits.map(({ limit }) => limit)]).toEqual([true, ['monthlyMessages']])
+  })
+
   it('starts anew on the 1st at 00:00 UTC', async () => {
     const { clock, countAdmitted } = setup()
     await countAdmitted(20, 'claude-opus-4')

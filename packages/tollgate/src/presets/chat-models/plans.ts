@@ -35,7 +35,10 @@ export const plans = definePlans({
 
 export type ChatPlan = keyof typeof plans
 
-/** Needs the dimension `model`. */
+/**
+ * Name the dimension `model` with each: a message that names none counts as an ordinary one, as of any model that is not
+ * premium, and a visitor's is denied. `UsageTracker` refuses it.
+ */
 export const operations = { message: {} } as const
 
 export const planSet: PlanSet = { name: 'chat-models', plans, operations }
