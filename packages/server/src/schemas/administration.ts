@@ -33,7 +33,7 @@ export const subjectBody = z
   .openapi('SubjectFacts')
 
 export const subject = z
-  .object({ subject: name, plan: name, nextPlan: z.object({ plan: name, at: z.number() }).optional().openapi({ description: 'The plan from `at` on.' }), anchorAt: instant.optional(), team: name.optional(), attributes: attributes.optional(), overrides: overrides.optional() })
+  .object({ subject: name, plan: name, nextPlan: z.object({ plan: name, at: z.number(), overrides: overrides.optional() }).optional().openapi({ description: 'The plan from `at` on, with limits of its own.' }), anchorAt: instant.optional(), team: name.optional(), attributes: attributes.optional(), overrides: overrides.optional() })
   .openapi('Subject')
 
 export const usageQuery = z.strictObject({ plan: name.optional().openapi({ description: 'Default: the stored plan, else the one of its last admitted request.' }) })

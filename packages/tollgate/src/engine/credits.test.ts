@@ -362,6 +362,21 @@ describe('credits', () => {
     expect(await tollgate.setPlan(user, 'gift', {}, { at: 'periodEnd' })).toMatchObject({ plan: 'pool', nextPlan: { plan: 'gift' } })
   })
 
+  it('leave limits of its own to the plan that they were given for, also one that waits for the end of a period', async () => {
+    const { tollgate, clock } = engineOf()
+    const maxOf = async () => (await tollgate.usage(user)).limits.find(({ limit }) => limit === 'own')?.max
+    await tollgate.setPlan(user, 'pro', { overrides: { own: 7 } })
+    await tollgate.setPlan(user, 'pro', { attributes: { channel: true } })
+    expect(await maxOf()).toBe(7)
+    const { nextPlan } = await tollgate.setPlan(user, 'gift', { overrides: { own: 9 } }, { at: 'periodEnd' })
+    expect([await maxOf(), (await tollgate.check({ subject: user, operation: 'look' })).limits[1]!.max]).toEqual([7, 7])
+    clock.advanceTo(nextPlan!.at)
+    expect([await maxOf(), (await tollgate.check({ subject: user, operation: 'look' })).limits[1]!.max]).toEqual([9, 9])
+    await tollgate.setPlan(user, 'pro')
+    expect(await maxOf()).toBe(Infinity)
+    expect((await tollgate.subject(user))!.overrides).toBeUndefined()
+  })
+
   it.each([
     [{ amount: 0 }, 'amount'],
     [{ amount: 1.5 }, 'amount'],

@@ -229,8 +229,9 @@ export class Engine {
   }
 
   /** What is known of a subject's own start and limits. */
-  factsOf(subject: string, record: SubjectRecord | undefined, program: Program, now: number): SubjectFacts {
-    if (!record && !program.isAnchored) return NOTHING_KNOWN
+  factsOf(subject: string, stored: SubjectRecord | undefined, program: Program, now: number): SubjectFacts {
+    if (!stored && !program.isAnchored) return NOTHING_KNOWN
+    const record = recordAt(stored, now)
     const known = record?.anchorAt ?? (program.isAnchored ? this.config.store.knownAnchor(this.keyOf(subject)) : undefined)
     return { anchorAt: known ?? now, isAssumed: record?.anchorAt === undefined, overrides: record?.overrides }
   }

@@ -5,8 +5,8 @@ import type { MaybePromise } from '../stores/store.ts'
 export interface SubjectRecord {
   /** Full name of its plan. */
   plan?: string
-  /** The plan from an instant on: a change that waits for the end of a period. */
-  nextPlan?: { plan: string; at: number }
+  /** The plan from an instant on, with limits of its own: a change that waits for the end of a period. */
+  nextPlan?: { plan: string; at: number; overrides?: Overrides }
   /** Epoch ms from which its own periods count. */
   anchorAt?: number
   /** The team whose limits, and credits, it shares, as if each request named it in `also`; from when on a plan of the team is stored. */
@@ -14,14 +14,16 @@ export interface SubjectRecord {
   /** The operator's own facts; never interpreted. */
   attributes?: Readonly<Record<string, string | number | boolean | null>>
   /** Limits of its own, by name, in place of the plan's: 0 … 2^31−1, or `Infinity`. */
-  overrides?: Readonly<Record<string, number>>
+  overrides?: Overrides
 }
+
+type Overrides = Readonly<Record<string, number>>
 
 /** A record as it holds at `now`: a change that waited for the end of a period has come by then. */
 export function recordAt(record: SubjectRecord | undefined, now: number): SubjectRecord | undefined {
   if (!record?.nextPlan || now < record.nextPlan.at) return record
-  const { nextPlan, ...rest } = record
-  return { ...rest, plan: nextPlan.plan }
+  const { nextPlan: { plan, overrides }, overrides: _, ...rest } = record
+  return { ...rest, plan, ...(overrides && { overrides }) }
 }
 
 /** Where subjects are stored. The one in this process is a `Map`; a database's answers later. */

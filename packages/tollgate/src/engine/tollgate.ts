@@ -113,7 +113,7 @@ export class Tollgate<N extends Names = Names> {
 
   /**
    * Stores the subject's plan, from now on; what it used counts on. Other facts stay as they are unless given; `null`
-   * removes one. Limits of its own go when the plan is of another set, where their names mean something else.
+   * removes one. Limits of its own go with the plan that they were given for, unless new ones are given.
    * The plan's credits are granted at once; `change` says what becomes of those of the plan before.
    * @throws INVALID_REQUEST where the change is to wait for the end of a period, and the plan now has none
    */
@@ -121,13 +121,13 @@ export class Tollgate<N extends Names = Names> {
     this.#assertSubject(subject)
     const { catalog } = this.#engine.config
     const program = catalog.find(plan)
-    const { overrides, nextPlan: _, ...known } = recordAt(await this.#engine.subjectOf(subject, undefined, true), this.#engine.config.clock.now()) ?? {}
-    const isSameSet = known.plan !== undefined && catalog.lookup(known.plan)?.set === program.set
-    const merged = { ...known, ...(isSameSet && overrides && { overrides }), ...validateFacts(facts ?? {}, program.vocabulary.limits, subject), plan: program.id }
+    const { overrides: former, nextPlan: _, ...known } = recordAt(await this.#engine.subjectOf(subject, undefined, true), this.#engine.config.clock.now()) ?? {}
+    const isSamePlan = known.plan !== undefined && catalog.lookup(known.plan)?.id === program.id
+    const merged = { ...known, ...(isSamePlan && former && { overrides: former }), ...validateFacts(facts ?? {}, program.vocabulary.limits, subject), plan: program.id }
     const record = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)) as SubjectRecord
     // Credits first: should the record not be stored after that, whoever tries again is not granted twice.
     const next = await changeCredits(this.#engine, subject, program, record, validateChange(change))
-    const stored = next === null || known.plan === undefined ? record : { ...record, plan: known.plan, nextPlan: { plan: program.id, at: next } }
+    const stored = next === null || known.plan === undefined ? record : waiting(record, { plan: known.plan, ...(former && { overrides: former }) }, next)
     await this.#subjects.set(subject, stored)
     if (known.plan !== program.id) this.#engine.record?.planned(subject, known.plan ?? '', program, next ?? this.#engine.config.clock.now(), record.anchorAt)
     this.#engine.improve(subject)
@@ -249,6 +249,11 @@ export class Tollgate<N extends Names = Names> {
     this.#engine.assertOpen()
     assertText(subject, 'subject')
   }
+}
+
+/** A record that is to come at an instant: until then plan, and limits of its own, are what they were. */
+function waiting({ overrides, ...record }: SubjectRecord, former: Pick<SubjectRecord, 'plan' | 'overrides'>, at: number): SubjectRecord {
+  return { ...record, ...former, nextPlan: { plan: record.plan!, at, ...(overrides && { overrides }) } }
 }
 
 function viewOf({ id, headline, limits }: Program): PlanView {

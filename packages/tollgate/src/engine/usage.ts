@@ -3,7 +3,7 @@ import type { LimitProgram, Program } from '../compile/program.ts'
 import type { Charge } from '../decide/charge.ts'
 import { limitState } from './decision.ts'
 import type { Engine } from './engine.ts'
-import type { SubjectRecord } from './subjects.ts'
+import { recordAt, type SubjectRecord } from './subjects.ts'
 import type { Credits, Decision, LimitState, TollgateRequest, Usage } from './types.ts'
 
 /** How every limit of the subject's plan stands: one state each, of partitioned limits one per live partition. */
@@ -57,8 +57,9 @@ export interface Explanation {
 }
 
 /** A decision rule by rule, as `check` would make it: nothing is written. */
-export async function explain(engine: Engine, request: TollgateRequest, record: SubjectRecord | undefined): Promise<Explanation> {
+export async function explain(engine: Engine, request: TollgateRequest, stored: SubjectRecord | undefined): Promise<Explanation> {
   const decision = await engine.decide(request, 'check')
+  const record = recordAt(stored, decision.decidedAt)
   const program = engine.programOf(request.subject, request.plan, record)
   const planSource = request.plan !== undefined ? 'request' : record?.plan !== undefined ? 'subject' : 'default'
   const own = decision.limits.filter(({ subject }) => subject === undefined)

@@ -118,6 +118,13 @@ describe('tokens a month', () => {
     expect(denied.violations[0]!.liftedBy).toEqual(['TRIAL', 'PAYG', 'STARTER', 'PRO', 'ENTERPRISE'])
   })
 
+  it('are none on FREE either after a number of its own on ENTERPRISE', async () => {
+    const { tollgate } = setup('2026-03-10T12:00:00Z')
+    await tollgate.setPlan('business:7', 'ENTERPRISE', { overrides: { monthlyTokens: 50_000_000 } })
+    await tollgate.setPlan('business:7', 'FREE')
+    expect((await tollgate.consume({ subject: 'business:7', operation: 'message' })).violations).toMatchObject([{ limit: 'monthlyTokens', max: 0 }])
+  })
+
   it('reset on the 31st, or where a month has none on its last day', async () => {
     const { clock, tollgate } = setup('2026-01-31T10:00:00Z')
     await tollgate.setPlan('business:7', 'TRIAL', { anchorAt: clock.now })

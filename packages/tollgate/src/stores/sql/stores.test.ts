@@ -23,7 +23,7 @@ describe.each(DIALECTS)('%s', (dialect) => {
 
   describe('subjects', () => {
     it('are kept with all their facts, and with unlimited limits', async () => {
-      const record = { plan: 'p/max', anchorAt: START_AT, team: 'team:1', attributes: { channel: true }, overrides: { daily: Infinity, other: 3 } }
+      const record = { plan: 'p/max', anchorAt: START_AT, team: 'team:1', attributes: { channel: true }, overrides: { daily: Infinity, other: 3 }, nextPlan: { plan: 'p/free', at: START_AT + 1, overrides: { daily: Infinity } } }
       await new SqlSubjects(fresh.database).set('u1', record)
       expect(await new SqlSubjects(fresh.database).get('u1')).toEqual(record)
       expect(await new SqlSubjects(fresh.database, { namespace: 'other' }).get('u1')).toBeUndefined()

@@ -146,8 +146,12 @@ function encode(record: SubjectRecord): string {
 }
 
 function decode(body: string): SubjectRecord {
-  const record = JSON.parse(body) as SubjectRecord & { overrides?: Record<string, number | null> }
+  const record = JSON.parse(body) as SubjectRecord
   if (typeof record !== 'object' || record === null) throw new TollgateError('STORE_UNAVAILABLE', 'a stored subject cannot be read; restore the table of subjects')
-  if (!record.overrides) return record
-  return { ...record, overrides: Object.fromEntries(Object.entries(record.overrides).map(([limit, max]) => [limit, max ?? Infinity])) }
+  const { overrides, nextPlan } = record
+  return { ...record, ...(overrides && { overrides: unlimited(overrides) }), ...(nextPlan?.overrides && { nextPlan: { ...nextPlan, overrides: unlimited(nextPlan.overrides) } }) }
+}
+
+function unlimited(overrides: Readonly<Record<string, number | null>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(overrides).map(([limit, max]) => [limit, max ?? Infinity]))
 }
