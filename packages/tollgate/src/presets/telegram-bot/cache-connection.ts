@@ -1,6 +1,6 @@
 import { assertInteger } from '../../compile/request.ts'
 import { type Clock, systemClock } from '../../engine/clock.ts'
-import { StoreGuard } from '../../engine/guard.ts'
+import { isLate, StoreGuard } from '../../engine/guard.ts'
 import { TollgateError } from '../../errors/index.ts'
 import { type RedisClient, type RedisConnection, redisConnection, type Send } from './redis-client.ts'
 
@@ -108,7 +108,7 @@ export class CacheConnection {
       guard.assertRoom()
       return await guard.within(send(args, key))
     } catch (error) {
-      return this.report(TollgateError.isInstance(error) ? (error.cause ?? error) : error)
+      return this.report(causeOf(error))
     }
   }
 
@@ -120,6 +120,14 @@ export class CacheConnection {
       // A log that fails is no reason to fail.
     }
   }
+}
+
+/** The guard speaks of counters, and of options that a cache does not have. */
+function causeOf(error: unknown): unknown {
+  if (!TollgateError.isInstance(error)) return error
+  if (isLate(error)) return new Error(error.message.replace('the counter store', 'Redis'), { cause: error })
+  if (error.code === 'OVERLOADED') return new Error(`${MAX_IN_FLIGHT} commands are under way; this one was not sent`, { cause: error })
+  return error.cause ?? error
 }
 
 /** What a pattern of Redis takes literally. */
