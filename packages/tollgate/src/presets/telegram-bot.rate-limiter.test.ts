@@ -94,6 +94,15 @@ describe.each(Object.entries(CLIENTS))('limits in Redis by %s', (_, open) => {
     expect(await remaining('8', chat)).toBe(8)
   })
 
+  it('an operation and a user have counters that no others have, whatever colons are in their names', async () => {
+    const { limiter } = limiterOf({ operations: ['voice', 'voice:vip'] })
+    const remaining = async (userId: string, operation?: string) => (await limiter.checkLimit(userId, 'Gift', operation)).remaining
+    expect(await remaining('vip:7', 'voice')).toBe(9)
+    expect(await remaining('7', 'voice:vip')).toBe(9)
+    expect(await remaining('7')).toBe(9)
+    expect(await remaining('vip:7', 'voice')).toBe(8)
+  })
+
   it('what was used counts on under a better tier', async () => {
     const { limiter } = limiterOf()
     for (let i = 0; i < 3; i++) await limiter.checkLimit('7', 'Gift', chat)
@@ -144,8 +153,18 @@ describe('what is refused', () => {
     ['an unknown tier', () => limiter.checkLimit('7', 'Silver' as never), 'UNKNOWN_PLAN'],
     ['an unknown operation', () => limiter.checkLimit('7', 'Gift', 'chatgpt'), 'UNKNOWN_OPERATION'],
     ['to reset an unknown operation', () => limiter.reset('7', 'chatgpt'), 'UNKNOWN_OPERATION'],
-    ['no user', () => limiter.checkLimit('', 'Gift'), 'INVALID_REQUEST'],
+    ['an operation of too many characters', () => new RateLimiter(undefined as never, { store: new MemoryStore(), operations: ['o'.repeat(49)] }), 'INVALID_DEFINITION'],
   ])('%s', async (_, act, code) => {
     await expect((async () => act())()).rejects.toMatchObject({ code })
+  })
+
+  it.each([0, 201, 253, 256, 257])('a user id of %i characters, by its name', async (characters) => {
+    const userId = 'u'.repeat(characters)
+    for (const act of [() => limiter.checkLimit(userId, 'Gift', image), () => limiter.reset(userId)]) await expect(act()).rejects.toMatchObject({ code: 'INVALID_REQUEST', field: 'userId' })
+  })
+
+  it('no user id of up to 200 characters, for any operation', async () => {
+    const longest = new RateLimiter(undefined as never, { store: new MemoryStore(), operations: ['o'.repeat(48)] })
+    expect(await longest.checkLimit('u'.repeat(200), 'Gift', 'o'.repeat(48))).toMatchObject({ allowed: true })
   })
 })

@@ -177,6 +177,13 @@ describe('profiles', () => {
     }
   })
 
+  it('of ids that are too long are refused, by the name of the field', async () => {
+    const { users } = usersOf()
+    for (const act of [() => users.getUserProfile('u'.repeat(201)), () => users.setTokenBalance('u'.repeat(256), { tokensBalance: 1, tokensSpent: 0 }), () => users.getChannelSubscription('')]) {
+      await expect(act()).rejects.toMatchObject({ code: 'INVALID_REQUEST', field: 'userId' })
+    }
+  })
+
   it('are fetched, and nothing throws, while Redis is away', async () => {
     const lost = new UserCache(new CacheManager({ call: () => Promise.reject(new Error('connection lost')) }, 'p'))
     expect(await lost.getOrFetchUserProfile(anna.telegramId, async () => anna)).toEqual(anna)

@@ -5,13 +5,14 @@ import type { Clock } from '../../engine/clock.ts'
 import { createTollgate } from '../../engine/create.ts'
 import type { Tollgate } from '../../engine/tollgate.ts'
 import type { Decision } from '../../engine/types.ts'
-import { show, TollgateError } from '../../errors/index.ts'
+import { invalidDefinition, show, TollgateError } from '../../errors/index.ts'
 import { type RedisClient, RedisStore } from '../../stores/redis/index.ts'
 import type { CounterStore } from '../../stores/store.ts'
 import { defaultPlan, operations, type OperationType, plans, type SubscriptionTier } from './plans.ts'
+import { assertUserId } from './user-id.ts'
 
 export interface RateLimiterOptions {
-  /** What can be asked for beside the operations of the plans, each with the tier's limits to itself. */
+  /** What can be asked for beside the operations of the plans, each with the tier's limits to itself: 1 … 48 characters. */
   operations?: readonly string[]
   /** What the names of all keys begin with: up to 64 characters, no braces. Default `tg`. */
   prefix?: string
@@ -44,6 +45,8 @@ export interface RateLimitResult {
 
 /** Where a request names no operation. */
 const ANY = 'any'
+/** So that one fits before a user's id. */
+const MAX_OPERATION_CHARACTERS = 48
 
 /** Of a tier's plan, the rates: tokens are paid for elsewhere. Each operation is a subject, so nothing is counted `per` it. */
 function ratesOf<T extends SubscriptionTier>(tier: T) {
@@ -69,6 +72,7 @@ export class RateLimiter {
   constructor(redis: RedisClient, options: RateLimiterOptions = {}) {
     const { prefix, clock, timeoutMs, localShare = 1, onDegraded } = options
     const store = options.store ?? new RedisStore(redis, { ...(prefix !== undefined && { prefix }), ...(clock && { clock }) })
+    options.operations?.forEach(assertOperation)
     this.#operations = [ANY, ...Object.keys(operations), ...(options.operations ?? [])]
     this.#tollgate = createTollgate({
       plans: rates,
@@ -107,10 +111,16 @@ export class RateLimiter {
   }
 
   #subjectOf(userId: string, operation: string = ANY): string {
-    assertText(userId, 'userId')
-    if (this.#operations.includes(operation)) return `${operation}:${userId}`
+    assertUserId(userId)
+    // Its length, so that whatever colons are in either, no other two make the same name.
+    if (this.#operations.includes(operation)) return `${operation.length}:${operation}:${userId}`
     throw new TollgateError('UNKNOWN_OPERATION', `operation: ${show(operation)} is not declared; ${suggest(operation, [...this.#operations])}`, { field: 'operation' })
   }
+}
+
+function assertOperation(operation: unknown): void {
+  assertText(operation, 'operations')
+  if (operation.length > MAX_OPERATION_CHARACTERS) throw invalidDefinition('operations', `${show(operation)} is too long; use at most ${MAX_OPERATION_CHARACTERS} characters`)
 }
 
 function resultOf({ allowed, limits, decidedAt, retryAfterMs }: Decision): RateLimitResult {

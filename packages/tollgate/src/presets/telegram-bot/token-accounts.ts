@@ -1,11 +1,11 @@
-import { assertText } from '../../compile/request.ts'
 import { type Clock, systemClock } from '../../engine/clock.ts'
 import { StoreGuard } from '../../engine/guard.ts'
-import { invalidRequest, show, TollgateError } from '../../errors/index.ts'
+import { TollgateError } from '../../errors/index.ts'
 import type { Balance } from '../../ledger/account.ts'
 import type { LedgerAnswer, LedgerCommand } from '../../ledger/commands.ts'
 import type { Entry } from '../../ledger/entries.ts'
 import type { BalanceNow, Ledger } from '../../ledger/ledger.ts'
+import { assertUserId } from './user-id.ts'
 import type { TokenBalance } from './user-profile.ts'
 
 /** As long as a commit may wait for a disk. */
@@ -55,14 +55,6 @@ export class TokenAccounts {
     this.#guard.assertRoom()
     return this.#guard.within(ask(`${this.#namespace}/telegram:${userId}`))
   }
-}
-
-/** So that the names that are made of it are not too long. */
-const MAX_USER_ID_CHARACTERS = 200
-
-function assertUserId(userId: unknown): void {
-  assertText(userId, 'userId')
-  if (userId.length > MAX_USER_ID_CHARACTERS) throw invalidRequest('userId', `${show(userId)} is too long; use at most ${MAX_USER_ID_CHARACTERS} characters`)
 }
 
 /** What reservations hold cannot be spent. */

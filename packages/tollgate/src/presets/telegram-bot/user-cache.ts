@@ -1,4 +1,5 @@
 import type { CacheManager } from './cache-manager.ts'
+import { assertUserId } from './user-id.ts'
 import { isBalance, isProfile, profileFromJson, type TokenBalance, type UserProfile } from './user-profile.ts'
 
 export const PROFILE_TTL_SECONDS = 300
@@ -8,9 +9,9 @@ export const CHANNEL_TTL_SECONDS = 600
 const ALIAS_TTL_SECONDS = 86_400
 
 /** By the internal id, a profile; by the telegram id, what the internal one is. */
-const userKey = (name: string): string => `user:${name}`
-const balanceKey = (id: string): string => `balance:${id}`
-const channelKey = (id: string): string => `channel:${id}`
+const userKey = keysOf('user')
+const balanceKey = keysOf('balance')
+const channelKey = keysOf('channel')
 
 interface Alias {
   readonly of: string
@@ -184,6 +185,13 @@ export class UserCache {
 
   #deleteAll(ids: readonly string[], keysOf: readonly ((id: string) => string)[]): Promise<boolean[]> {
     return Promise.all([...new Set(ids)].flatMap((id) => keysOf.map((keyOf) => this.#cache.delete(keyOf(id)))))
+  }
+}
+
+function keysOf(kind: string): (userId: string) => string {
+  return (userId) => {
+    assertUserId(userId)
+    return `${kind}:${userId}`
   }
 }
 
