@@ -236,6 +236,33 @@ describe('listeners', () => {
     expect(await result).toEqual({ success: true, newBalance: 90 })
   })
 
+  it('that hang keep a caller no longer than one deadline, hear of all in order, and what they are too far behind for is reported', async () => {
+    const heard: number[] = []
+    const errors: Error[] = []
+    let isHanging = true
+    const { billing, clock, users, audit } = await billingOf({
+      profile: { tokensBalance: 10_000 },
+      onBalanceUpdate: (_, balance) => (heard.push(balance), isHanging && new Promise(() => {})),
+      onError: (error) => errors.push(error as Error),
+    })
+    const results = Promise.all(Array.from({ length: 1003 }, () => billing.deductTokens(USER, chat)))
+    await expect.poll(() => errors.length).toBe(2)
+    expect(errors.map(({ message, cause }) => [message, (cause as TokenOperation).tokensBalance])).toEqual([
+      [expect.stringContaining('1000 operations wait for a listener'), 9990],
+      [expect.stringContaining('1000 operations wait for a listener'), 9985],
+    ])
+    // The cache waits for nobody.
+    await expect.poll(async () => (await users.getTokenBalance(USER))?.tokensBalance).toBe(4985)
+    expect(heard).toEqual([9995])
+    isHanging = false
+    clock.advance(5000)
+    expect((await results).every(({ success }) => success)).toBe(true)
+    const expected = [9995, ...Array.from({ length: 1000 }, (_, i) => 9980 - 5 * i)]
+    await expect.poll(() => heard).toEqual(expected)
+    expect(audit.map(({ tokensBalance }) => tokensBalance)).toEqual(expected)
+    expect(errors[2]).toMatchObject({ message: expect.stringContaining('longer than 5000 ms') })
+  })
+
   it('hear of one user in the order of the ledger, however long they take', async () => {
     const heard: number[] = []
     const { billing } = await billingOf({

@@ -148,7 +148,7 @@ export class TokenBilling {
 
   async #done(userId: string, { balance, at }: LedgerAnswer, what: Pick<TokenOperation, 'id' | 'type' | 'amount' | 'operation' | 'tier'>): Promise<TokenResult> {
     const tokens = tokensOf(balance)
-    await this.#news.tell({ ...what, ...tokens, userId, at: new Date(at) })
+    await this.#news.tell({ ...what, ...tokens, userId, at: new Date(at) }, false)
     return { success: true, newBalance: tokens.tokensBalance }
   }
 
