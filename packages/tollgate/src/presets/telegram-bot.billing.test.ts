@@ -9,7 +9,7 @@ import { migrate } from '../stores/sql/migrate.ts'
 import { controlledClock } from '../testing/clock.ts'
 import { freshDatabase } from '../testing/databases.ts'
 import { redisUrl, uniquePrefix } from '../testing/redis-servers.ts'
-import { CacheManager, OperationType, operations, plans, RateLimiter, SubscriptionTier, TokenBilling, type TokenBillingOptions, type TokenOperation, UserCache, type UserProfile } from './telegram-bot.ts'
+import { CacheManager, OperationType, operations, plans, RateLimiter, SubscriptionTier, TokenBilling, type TokenBillingOptions, type TokenOperation, type TokenResult, UserCache, type UserProfile } from './telegram-bot.ts'
 
 const START_AT = Date.UTC(2027, 0, 31, 12)
 const { CHATGPT_MESSAGE: chat, IMAGE_GENERATION: image } = OperationType
@@ -155,8 +155,76 @@ describe('tokens', () => {
     expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 100, tokensSpent: 60 })
   })
 
-  it('of a month are set for a user nobody knew, and last until they are set again', async () => {
-    const { billing, clock } = await billingOf({ profile: null })
+  describe.each<['memory' | 'sqlite' | 'postgres']>([['memory'], ['sqlite'], ['postgres']])('of a month, in %s,', (kind) => {
+    const billingOn = async () => billingOf({ profile: { tokensBalance: 3, tokensSpent: 5 }, ...(kind !== 'memory' && { ledger: await sqlLedger(kind) }) })
+    const [november, december] = [{ key: '2026-11-01' }, { key: '2026-12-01' }]
+
+    it('go to and fro between tiers of one period: each is set, told and cached', async () => {
+      const { billing, audit, balances, users, ledger } = await billingOn()
+      const tiers = ['Professional', 'Business', 'Professional', 'Business', 'Gift'] as const
+      for (const tier of tiers) {
+        const newBalance = plans[tier].credits.grant
+        for (let i = 0; i < 2; i++) expect(await billing.resetMonthlyTokens(USER, tier, november)).toEqual({ success: true, newBalance })
+        expect(await users.getTokenBalance(USER)).toEqual({ tokensBalance: newBalance, tokensSpent: 5 })
+        expect(balances.at(-1)).toEqual([USER, newBalance])
+      }
+      expect(audit.map(({ tier, tokensBalance }) => [tier, tokensBalance])).toEqual(tiers.map((tier) => [tier, plans[tier].credits.grant]))
+      expect(new Set(audit.map(({ id }) => id)).size).toBe(5)
+      expect(await ledger.verify(null)).toEqual([])
+    })
+
+    it('are not lowered by a late repeat of an older key, whatever its tier', async () => {
+      const { billing, another, audit } = await billingOn()
+      await billing.resetMonthlyTokens(USER, 'Business', november)
+      await billing.resetMonthlyTokens(USER, 'Professional', december)
+      await billing.deductTokens(USER, chat)
+      for (const each of [billing, another()]) {
+        for (const tier of ['Business', 'Professional', 'Gift'] as const) expect(await each.resetMonthlyTokens(USER, tier, november)).toEqual({ success: true, newBalance: 1995 })
+        expect(await each.resetMonthlyTokens(USER, 'Professional', december)).toEqual({ success: true, newBalance: 1995 })
+      }
+      // The other object cannot know whether November's and December's were told.
+      expect(audit.map(({ type, tier }) => [type, tier])).toEqual([['reset', 'Business'], ['reset', 'Professional'], ['deduct', undefined], ['reset', 'Business'], ['reset', 'Professional']])
+      expect(new Set(audit.map(({ id }) => id)).size).toBe(3)
+    })
+
+    it('are set once by all who set them at once; of several keys the last in the ledger counts', async () => {
+      const { billing, another, ledger } = await billingOn()
+      const results = await Promise.all([billing, another(), another()].map((each) => each.resetMonthlyTokens(USER, 'Gift', november)))
+      expect(results.every(({ success }) => success)).toBe(true)
+      expect(await ledger.balance(`default/telegram:${USER}`)).toMatchObject({ available: 100, granted: 8 + 100 })
+      await Promise.all(['a', 'b', 'c', 'd'].map((key) => another().resetMonthlyTokens(USER, 'Gift', { key })))
+      await Promise.all((['Gift', 'Professional', 'Business'] as const).map((tier) => another().resetMonthlyTokens(USER, tier, december)))
+      const { available } = await ledger.balance(`default/telegram:${USER}`)
+      expect([100, 2000, 10_000]).toContain(available)
+      expect(await ledger.verify(null)).toEqual([])
+    })
+
+    it('take the place of what an engine granted, whose plan ends', async () => {
+      const { billing, ledger } = await billingOn()
+      const tollgate = createTollgate({ plans, operations, ledger })
+      await tollgate.setPlan(`telegram:${USER}`, 'Business')
+      expect(await billing.resetMonthlyTokens(USER, 'Gift', november)).toEqual({ success: true, newBalance: 100 })
+    })
+  })
+
+  it('of a month that were set by one who broke off are set in full by the repeat, and nothing is left of those before', async () => {
+    const ledger = new MemoryLedger({ now: () => START_AT })
+    for (const calls of [1, 2, 3, 4, 5]) {
+      const { billing } = await billingOf({ ledger, fetchBalance: async () => ({ tokensBalance: 3, tokensSpent: 0 }) })
+      const breaking: Ledger = Object.create(ledger)
+      let left = calls
+      breaking.run = (...args) => (left-- > 0 ? ledger.run(...args) : Promise.reject(new TollgateError('STORE_UNAVAILABLE', 'connection lost')))
+      breaking.balance = ledger.balance.bind(ledger)
+      breaking.entries = ledger.entries.bind(ledger)
+      const broken = (await billingOf({ ledger: breaking, fetchBalance: async () => ({ tokensBalance: 3, tokensSpent: 0 }) })).billing
+      await billing.resetMonthlyTokens(USER, 'Professional', { key: `before ${calls}` })
+      await broken.resetMonthlyTokens(USER, 'Gift', { key: `${calls}` }).catch(() => {})
+      expect(await billing.resetMonthlyTokens(USER, 'Gift', { key: `${calls}` })).toEqual({ success: true, newBalance: 100 })
+    }
+  })
+
+  it('of a month last until they are set again', async () => {
+    const { billing, clock } = await billingOf({ profile: { tokensBalance: 0 } })
     expect(await billing.resetMonthlyTokens(USER, 'Gift')).toEqual({ success: true, newBalance: 100 })
     clock.advance(400 * 86_400_000)
     expect(await billing.deductTokens(USER, image)).toEqual({ success: true, newBalance: 90 })
@@ -201,9 +269,39 @@ describe('refunds', () => {
     expect(await billing.deductTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
     expect(await billing.deductTokens(USER, chat, { key: 'update-2' })).toEqual({ success: true, newBalance: 90 })
     expect(await billing.refundTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
-    expect(await billing.refundTokens(USER, chat, { key: 'update-1' })).toMatchObject({ success: false, newBalance: 95 })
+    expect(await billing.refundTokens(USER, chat, { key: 'update-1' })).toEqual({ success: true, newBalance: 95 })
     expect(await billing.refundTokens(USER, chat, { key: 'update-3' })).toMatchObject({ success: false })
     expect(audit.map(({ type }) => type)).toEqual(['deduct', 'deduct', 'refund'])
+  })
+
+  it('by key are of the last deduction with it: what was given back is paid for anew, each time it is asked for again', async () => {
+    const { billing, audit, ledger } = await billingOf()
+    const key = 'update-1'
+    await billing.deductTokens(USER, image, { key: 'update-0' })
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 2; i++) expect(await billing.deductTokens(USER, image, { key })).toEqual({ success: true, newBalance: 80 })
+      if (round === 2) break
+      for (let i = 0; i < 2; i++) expect(await billing.refundTokens(USER, image, { key })).toEqual({ success: true, newBalance: 90 })
+    }
+    // Without a key, the latest of all.
+    expect(await billing.refundTokens(USER, image)).toEqual({ success: true, newBalance: 90 })
+    expect(await Promise.all([1, 2, 3].map(() => billing.deductTokens(USER, image, { key })))).toEqual(Array.from({ length: 3 }, () => ({ success: true, newBalance: 80 })))
+    // Keys that look like those of others.
+    expect(await billing.deductTokens(USER, image, { key: `again 1 image_generation ${key}` })).toEqual({ success: true, newBalance: 70 })
+    expect(audit.map(({ type }) => type)).toEqual(['deduct', 'deduct', 'refund', 'deduct', 'refund', 'deduct', 'refund', 'deduct', 'deduct'])
+    expect(new Set(audit.map(({ id }) => id)).size).toBe(audit.length)
+    expect(await ledger.verify(null)).toEqual([])
+  })
+
+  it('by key give back what was paid with a key of days before', async () => {
+    const { billing, clock } = await billingOf()
+    const key = 'update-1'
+    for (let day = 0; day < 8; day += 4) {
+      expect(await billing.deductTokens(USER, image, { key })).toEqual({ success: true, newBalance: 90 })
+      expect(await billing.refundTokens(USER, image, { key })).toEqual({ success: true, newBalance: 100 })
+      clock.advance(4 * 86_400_000)
+    }
+    expect(await billing.refundTokens(USER, image, { key })).toMatchObject({ success: false, newBalance: 100 })
   })
 
   it('are not added to an allowance that was set since', async () => {
@@ -212,6 +310,22 @@ describe('refunds', () => {
     await billing.deductTokens(USER, image)
     await billing.resetMonthlyTokens(USER, 'Gift')
     expect(await billing.refundTokens(USER, image)).toEqual({ success: true, newBalance: 100 })
+    expect(await ledger.verify(null)).toEqual([])
+  })
+
+  it('nor where the one before was used up', async () => {
+    const { billing, ledger, clock, audit } = await billingOf({ profile: { tokensBalance: 10 } })
+    const key = 'update-1'
+    await billing.deductTokens(USER, image)
+    await billing.resetMonthlyTokens(USER, 'Gift')
+    for (let i = 0; i < 10; i++) await billing.deductTokens(USER, image, { key: `update-${i}` })
+    clock.advance(1000)
+    for (let i = 0; i < 2; i++) await billing.resetMonthlyTokens(USER, 'Gift')
+    await billing.addTokens(USER, 7)
+    for (let i = 0; i < 2; i++) expect(await billing.refundTokens(USER, image, { key })).toEqual({ success: true, newBalance: 107 })
+    for (let i = 0; i < 10; i++) expect(await billing.refundTokens(USER, image)).toEqual({ success: true, newBalance: 107 })
+    expect(await billing.refundTokens(USER, image)).toMatchObject({ success: false, newBalance: 107 })
+    expect(audit.at(-1)).toMatchObject({ type: 'refund', tokensBalance: 107, tokensSpent: 0 })
     expect(await ledger.verify(null)).toEqual([])
   })
 })
@@ -312,6 +426,48 @@ describe('when things go wrong', () => {
     expect(audit).toHaveLength(1)
   })
 
+  it('an answer that was lost reaches the audit, the balance and the cache with its repeat, in each process once', async () => {
+    const ledger = faulty(new MemoryLedger({ now: () => START_AT }), 'loses')
+    const { billing, another, audit, balances, users } = await billingOf({ ledger })
+    const [key, other] = ['update-1', another()]
+    await billing.addTokens(USER, 1)
+    const acts: [(billing: TokenBilling) => Promise<TokenResult>, number][] = [
+      [(each) => each.deductTokens(USER, image, { key }), 91],
+      [(each) => each.addTokens(USER, 500, { key }), 591],
+      [(each) => each.refundTokens(USER, image, { key }), 601],
+      [(each) => each.resetMonthlyTokens(USER, 'Professional', { key }), 2501],
+    ]
+    for (const [act, newBalance] of acts) {
+      audit.length = balances.length = 0
+      ledger.isWrong = true
+      await expect(act(billing)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+      ledger.isWrong = false
+      expect(audit).toEqual([])
+      for (let i = 0; i < 2; i++) expect(await act(billing)).toEqual({ success: true, newBalance })
+      expect(audit).toMatchObject([{ tokensBalance: newBalance }])
+      expect(balances).toEqual([[USER, newBalance]])
+      expect(await users.getTokenBalance(USER)).toMatchObject({ tokensBalance: newBalance })
+      // Another process cannot know whether anybody was told: the id is the same.
+      for (let i = 0; i < 2; i++) expect(await act(other)).toEqual({ success: true, newBalance })
+      expect(audit).toHaveLength(2)
+      expect(audit[1]).toEqual(audit[0])
+    }
+    // Not with what there was then.
+    await billing.deductTokens(USER, chat)
+    expect(await another().deductTokens(USER, image, { key: 'update-2' })).toMatchObject({ newBalance: 2486 })
+    await billing.deductTokens(USER, chat)
+    audit.length = 0
+    expect(await another().deductTokens(USER, image, { key: 'update-2' })).toEqual({ success: true, newBalance: 2481 })
+    expect(audit).toMatchObject([{ type: 'deduct', tokensBalance: 2481 }])
+  })
+
+  it('a listener that failed hears of it with the next repeat', async () => {
+    const heard: string[] = []
+    const { billing } = await billingOf({ onTokenOperation: ({ id }) => { if (heard.push(id) === 1) throw new Error('no database') } })
+    for (let i = 0; i < 3; i++) expect(await billing.deductTokens(USER, image, { key: 'k' })).toEqual({ success: true, newBalance: 90 })
+    expect(heard).toEqual([heard[0], heard[0]])
+  })
+
   it('a lost Redis costs reads of the ledger, and nothing else', async () => {
     const users = new UserCache(new CacheManager({ call: () => Promise.reject(new Error('connection lost')) }, 'p'))
     const billing = new TokenBilling(users, { fetchBalance: async () => ({ tokensBalance: 12, tokensSpent: 0 }) })
@@ -352,7 +508,7 @@ describe('when things go wrong', () => {
 describe('a day of a bot', () => {
   it('reads nine balances of ten from the cache', async () => {
     const ledger = faulty(new MemoryLedger({ now: () => START_AT }), 'fails')
-    const { billing, users } = await billingOf({ ledger, profile: null })
+    const { billing, users } = await billingOf({ ledger, profile: null, fetchBalance: async () => ({ tokensBalance: 0, tokensSpent: 0 }) })
     let reads = 0
     const userIds = Array.from({ length: 50 }, (_, i) => `id-${i}`)
     for (const userId of userIds) await billing.resetMonthlyTokens(userId, 'Professional')

@@ -1,17 +1,121 @@
 import { suggest } from '../../define/suggest.ts'
 import { show, TollgateError } from '../../errors/index.ts'
-import type { AllowanceRule } from '../../ledger/account.ts'
+import type { LedgerAnswer } from '../../ledger/commands.ts'
+import type { Entry } from '../../ledger/entries.ts'
+import { voidOpening } from './opening-balance.ts'
 import { plans, type SubscriptionTier } from './plans.ts'
+import { hasCode, type TokenAccounts, voidGrant } from './token-accounts.ts'
 
-/** A century: it ends when it is set anew. */
-const EVERY_MS = 36_525 * 86_400_000
+/** No other grant of this preset has a '/' there. */
+const PREFIX = 'telegram-bot/month '
+/** The last instant that the ledger takes: never, but spent before what was bought. */
+const ENDS_AT = 9e12
+
+/** An allowance as it was set. */
+interface Allowance {
+  /** Of its grant, in the ledger. */
+  readonly id: string
+  readonly key: string
+  readonly tier: string | null
+  readonly lot: number
+  readonly at: number
+}
+
+/** What was asked for, now or before; `isRepeat`: nothing was changed. */
+export interface AllowanceSet extends Pick<Allowance, 'id' | 'at'> {
+  readonly isRepeat: boolean
+}
+
+/** @throws UNKNOWN_PLAN */
+export function tokensAMonth(tier: SubscriptionTier): number {
+  if (Object.hasOwn(plans, tier)) return plans[tier].credits.grant
+  throw new TollgateError('UNKNOWN_PLAN', `tier: ${show(tier)} is not a tier; ${suggest(tier, Object.keys(plans))}`, { field: 'tier' })
+}
 
 /**
- * A tier's tokens a month as an allowance that is set from outside, by whoever knows what was paid for: it neither ends nor
- * renews by itself. Named by its key, so that one of another key takes its place, and one of the same changes nothing.
- * @throws UNKNOWN_PLAN
+ * Sets the tokens of a month, for whoever knows from outside what was paid for: they neither end nor renew by themselves. It is a
+ * grant, after which what is left of those before it is voided, and never of those after it: whoever comes late, or does the
+ * same at once, takes nothing from whoever was later in the ledger. Returns nothing where the key once set another tier, and a later key took its place.
  */
-export function allowanceOf(tier: SubscriptionTier, key: string): AllowanceRule {
-  if (!Object.hasOwn(plans, tier)) throw new TollgateError('UNKNOWN_PLAN', `tier: ${show(tier)} is not a tier; ${suggest(tier, Object.keys(plans))}`, { field: 'tier' })
-  return { plan: `telegram-bot/${tier} ${key}`, amount: plans[tier].credits.grant, every: EVERY_MS, timezone: 'UTC', anchor: 'subject', priority: 0, rolloverMax: 0, softLimit: null, isEligible: true }
+export async function setAllowance(accounts: TokenAccounts, userId: string, tier: SubscriptionTier, key: string): Promise<AllowanceSet | undefined> {
+  for (;;) {
+    const [running, before] = await lastAllowances(accounts, userId)
+    const isRunning = running?.key === key
+    if (isRunning && running.tier === tier) {
+      // Whoever set it may have broken off there.
+      if (before) await voidAllowance(accounts, userId, before)
+      await voidOpening(accounts, userId)
+      return { ...running, isRepeat: true }
+    }
+    // Of a key that is running with another tier, by what it follows: else going back to a tier would be a repeat.
+    const id = `${PREFIX}${isRunning ? running.lot : 0} ${key}`
+    const answer = await grant(accounts, userId, id, tier)
+    if (answer && !answer.isReplay) {
+      await replaceFormer(accounts, userId, answer.lot!, before?.lot ?? 0)
+      return { id, at: answer.at, isRepeat: false }
+    }
+    const [now] = await lastAllowances(accounts, userId)
+    if (now?.key !== key) return answer && { id, at: answer.at, isRepeat: true }
+    // Somebody else has just set it.
+  }
 }
+
+/** An allowance that was used up, and then replaced, may be gone when a refund returns to it: what came back goes. Returns whether one was replaced. */
+export async function voidReturned(accounts: TokenAccounts, userId: string, spentAt: number): Promise<boolean> {
+  if (!(await wasSetSince(accounts, userId, spentAt))) return false
+  let isRunning = true
+  for await (const allowance of allowances(accounts, userId)) {
+    if (!isRunning) await voidAllowance(accounts, userId, allowance)
+    isRunning = false
+    if (allowance.at < spentAt) break
+  }
+  await voidOpening(accounts, userId)
+  return true
+}
+
+/** What allowance `lot` takes the place of: those down to `oldest`, which were not replaced yet, what there was before, and a plan that an engine has set. */
+async function replaceFormer(accounts: TokenAccounts, userId: string, lot: number, oldest: number): Promise<void> {
+  for await (const allowance of allowances(accounts, userId)) {
+    if (allowance.lot < lot) await voidAllowance(accounts, userId, allowance)
+    if (allowance.lot <= oldest) break
+  }
+  await voidOpening(accounts, userId)
+  await accounts.run(userId, { kind: 'setAllowance', rule: null, at: 'now', proration: 'restart', leftover: 'void' })
+}
+
+/** The last one, and the one before it. */
+async function lastAllowances(accounts: TokenAccounts, userId: string): Promise<Allowance[]> {
+  const found: Allowance[] = []
+  for await (const allowance of allowances(accounts, userId)) if (found.push(allowance) === 2) break
+  return found
+}
+
+async function wasSetSince(accounts: TokenAccounts, userId: string, at: number): Promise<boolean> {
+  for await (const entry of accounts.history(userId, at)) if (allowanceOf(entry)) return true
+  return false
+}
+
+/** The newest first. */
+async function* allowances(accounts: TokenAccounts, userId: string): AsyncGenerator<Allowance> {
+  for await (const entry of accounts.history(userId)) {
+    const allowance = allowanceOf(entry)
+    if (allowance) yield allowance
+  }
+}
+
+function allowanceOf({ kind, key: id, reason: tier, lot, at }: Entry): Allowance | undefined {
+  if (kind !== 'grant' || lot === null || !id?.startsWith(PREFIX)) return undefined
+  return { id, key: id.slice(id.indexOf(' ', PREFIX.length) + 1), tier, lot, at }
+}
+
+/** Returns nothing where the key granted something else before. */
+async function grant(accounts: TokenAccounts, userId: string, key: string, tier: SubscriptionTier): Promise<LedgerAnswer | undefined> {
+  try {
+    return await accounts.run(userId, { kind: 'grant', key, amount: tokensAMonth(tier), source: 'admin', expiresAt: ENDS_AT, reason: tier })
+  } catch (error) {
+    if (hasCode(error, 'IDEMPOTENCY_CONFLICT')) return undefined
+    throw error
+  }
+}
+
+const voidAllowance = (accounts: TokenAccounts, userId: string, { id, lot }: Allowance): Promise<void> => voidGrant(accounts, userId, lot, `${id}, void`)

@@ -1,7 +1,6 @@
 import { MAX_AMOUNT } from '../../compile/request.ts'
 import type { Balance } from '../../ledger/account.ts'
-import type { LedgerAnswer } from '../../ledger/commands.ts'
-import { hasCode, type TokenAccounts } from './token-accounts.ts'
+import { hasCode, type TokenAccounts, voidGrant } from './token-accounts.ts'
 import type { TokenBalance } from './user-profile.ts'
 
 /** The first grant of an account that was opened here: what the user had before, wherever that was counted. */
@@ -27,20 +26,12 @@ export async function openAccount(accounts: TokenAccounts, userId: string, { tok
   if (amount > 0) await unlessDone(accounts.run(userId, { kind: 'grant', key: OPENING, amount, source: 'admin', reason: 'what there was before' }))
 }
 
-/** Takes back what is left of it. Returns nothing where nothing is. */
-export async function voidOpening(accounts: TokenAccounts, userId: string): Promise<LedgerAnswer | undefined> {
+/** Takes back what is left of it. */
+export async function voidOpening(accounts: TokenAccounts, userId: string): Promise<void> {
   // It is among the first entries: at most what was spent comes before it.
   const { entries } = await accounts.entries(userId, { before: 4, limit: 3 })
   const lot = entries.find(({ kind, key }) => kind === 'grant' && key === OPENING)?.lot
-  if (lot == null) return undefined
-  try {
-    const answer = await accounts.run(userId, { kind: 'void', key: `${OPENING}, void`, lot })
-    return answer.isReplay ? undefined : answer
-  } catch (error) {
-    // Used up, or voided long ago.
-    if (hasCode(error, 'NOT_FOUND')) return undefined
-    throw error
-  }
+  if (lot != null) await voidGrant(accounts, userId, lot, `${OPENING}, void`)
 }
 
 /** Somebody else has just done it, or is about to. */

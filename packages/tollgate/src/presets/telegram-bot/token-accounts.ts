@@ -4,7 +4,7 @@ import { TollgateError } from '../../errors/index.ts'
 import type { Balance } from '../../ledger/account.ts'
 import type { LedgerAnswer, LedgerCommand } from '../../ledger/commands.ts'
 import type { Entry } from '../../ledger/entries.ts'
-import type { BalanceNow, Ledger } from '../../ledger/ledger.ts'
+import type { BalanceNow, EntryList, EntryPage, Ledger } from '../../ledger/ledger.ts'
 import { assertUserId } from './user-id.ts'
 import type { TokenBalance } from './user-profile.ts'
 
@@ -13,6 +13,10 @@ const TIMEOUT_MS = 5000
 const MAX_IN_FLIGHT = 10_000
 /** Between attempts to take back what nobody heard of: a minute in all. */
 const CANCEL_WAITS_MS = [0, 1000, 4000, 15_000, 40_000]
+
+/** Entries at a time: what is looked for is mostly among the last. */
+const FIRST_PAGE = 100
+const FURTHER_PAGE = 1000
 
 /** Users' accounts in the ledger, each call with a deadline. */
 export class TokenAccounts {
@@ -37,7 +41,21 @@ export class TokenAccounts {
     return this.#ask((account) => this.#ledger.balance(account), userId)
   }
 
-  async entries(userId: string, page: { before?: number; limit?: number }): Promise<{ entries: readonly Entry[]; next: number | null }> {
+  /** Entries from an instant on, the newest first. */
+  async *history(userId: string, since = 0): AsyncGenerator<Entry> {
+    let page: EntryPage = { limit: FIRST_PAGE }
+    for (;;) {
+      const { entries, next } = await this.entries(userId, page)
+      for (const entry of entries) {
+        if (entry.at < since) return
+        yield entry
+      }
+      if (next === null) return
+      page = { limit: FURTHER_PAGE, before: next }
+    }
+  }
+
+  entries(userId: string, page: EntryPage): Promise<EntryList> {
     return this.#ask((account) => this.#ledger.entries(account, page), userId)
   }
 
@@ -54,6 +72,16 @@ export class TokenAccounts {
     assertUserId(userId)
     this.#guard.assertRoom()
     return this.#guard.within(ask(`${this.#namespace}/telegram:${userId}`))
+  }
+}
+
+/** Takes back what is left of a grant, and what comes back to it later. */
+export async function voidGrant(accounts: TokenAccounts, userId: string, lot: number, key: string): Promise<void> {
+  try {
+    await accounts.run(userId, { kind: 'void', key, lot })
+  } catch (error) {
+    // Used up, or voided long ago.
+    if (!hasCode(error, 'NOT_FOUND')) throw error
   }
 }
 

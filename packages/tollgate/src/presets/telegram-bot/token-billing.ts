@@ -3,13 +3,13 @@ import { assertInteger, assertText, MAX_AMOUNT } from '../../compile/request.ts'
 import { suggest } from '../../define/suggest.ts'
 import type { Clock } from '../../engine/clock.ts'
 import { show, TollgateError } from '../../errors/index.ts'
-import type { LedgerAnswer } from '../../ledger/commands.ts'
+import type { Balance } from '../../ledger/account.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { MemoryLedger } from '../../ledger/memory.ts'
 import { type BillingListeners, BillingNews } from './billing-listeners.ts'
-import { deductionId, refund, refundLatest } from './deductions.ts'
-import { allowanceOf } from './monthly-allowance.ts'
-import { isNew, openAccount, validOpening, voidOpening } from './opening-balance.ts'
+import { deduct, deductionId, refund, refundLatest } from './deductions.ts'
+import { setAllowance, tokensAMonth, voidReturned } from './monthly-allowance.ts'
+import { isNew, openAccount, validOpening } from './opening-balance.ts'
 import { operations, type OperationType, type SubscriptionTier } from './plans.ts'
 import { hasCode, TokenAccounts, tokensOf } from './token-accounts.ts'
 import type { Affordability, OnceOptions, TokenOperation, TokenResult } from './token-operations.ts'
@@ -75,19 +75,17 @@ export class TokenBilling {
     return Math.floor(((await this.getBalance(userId))?.tokensBalance ?? 0) / costOf(operation))
   }
 
-  /** Pays for an operation. With a `key`, a repeat within 3 days pays nothing more. */
+  /** Pays for an operation. With a `key`, a repeat within 3 days pays nothing more, unless what was paid was given back. */
   async deductTokens(userId: string, operation: OperationType, { key }: OnceOptions = {}): Promise<TokenResult> {
     const cost = costOf(operation)
     const id = deductionId(operation, key)
-    const deduct = () => this.#accounts.run(userId, { kind: 'deduct', id, amount: cost, operation })
     try {
-      let answer = await deduct()
+      let answer = await deduct(this.#accounts, userId, operation, id)
       if (!answer.ok && isNew(answer.balance)) {
         if (!(await this.#open(userId))) return unknownUser(userId)
-        answer = await deduct()
+        answer = await deduct(this.#accounts, userId, operation, id)
       }
-      if (answer.isReplay) return await this.#repeated(userId)
-      if (answer.ok) return await this.#done(userId, answer, { id, type: 'deduct', amount: cost, operation })
+      if (answer.ok) return await this.#done(userId, answer, { id: answer.reservation!.id, type: 'deduct', amount: cost, operation })
       const { tokensBalance } = tokensOf(answer.balance)
       return { success: false, newBalance: tokensBalance, error: `Insufficient tokens: ${operation} costs ${cost}, and the balance is ${tokensBalance}` }
     } catch (error) {
@@ -99,14 +97,16 @@ export class TokenBilling {
 
   /**
    * Gives back what an operation cost that failed: of the last hour's deductions for it the latest that was not given back, or
-   * the one that was made with `key`. Tokens of an allowance that was set anew since then are not added to the new one.
+   * the last one that was made with `key`, of which a repeat is answered as the first. Tokens of an allowance that was set anew
+   * since then are not added to the new one.
    */
   async refundTokens(userId: string, operation: OperationType, { key }: OnceOptions = {}): Promise<TokenResult> {
     costOf(operation)
-    const answer = key === undefined ? await refundLatest(this.#accounts, userId, operation) : await refund(this.#accounts, userId, deductionId(operation, key))
-    if (answer) return this.#done(userId, answer, { id: `refund of ${answer.reservation!.id}`, type: 'refund', amount: answer.refunded!, operation })
+    const answer = key === undefined ? await refundLatest(this.#accounts, userId, operation) : await refund(this.#accounts, userId, operation, deductionId(operation, key))
+    const isVoided = answer && (await voidReturned(this.#accounts, userId, answer.reservation!.settledAt!))
+    if (answer) return this.#done(userId, isVoided ? { ...answer, balance: await this.#accounts.balance(userId) } : answer, { id: `refund of ${answer.reservation!.id}`, type: 'refund', amount: answer.refunded!, operation })
     const { tokensBalance } = tokensOf(await this.#accounts.balance(userId))
-    return { success: false, newBalance: tokensBalance, error: `Nothing to refund: no ${operation} of the last hour is left that was paid for and not given back` }
+    return { success: false, newBalance: tokensBalance, error: `Nothing to refund: no ${operation} ${key === undefined ? 'of the last hour is left' : `with the key ${show(key)} is left of the last 3 days`} that was paid for and not given back` }
   }
 
   /** Gives tokens that were bought: they have no end, and setting the month's allowance leaves them. With a `key`, once in 90 days. */
@@ -115,23 +115,22 @@ export class TokenBilling {
     assertText(key, 'key')
     if (isNew(await this.#accounts.balance(userId)) && !(await this.#open(userId))) return unknownUser(userId)
     const answer = await this.#accounts.run(userId, { kind: 'grant', key: `telegram-bot ${key}`, amount: tokens, source: 'pack' })
-    return answer.isReplay ? this.#repeated(userId) : this.#done(userId, answer, { id: key, type: 'add', amount: tokens })
+    return this.#done(userId, answer, { id: `telegram-bot ${key}`, type: 'add', amount: tokens })
   }
 
   /**
    * Sets the allowance to the tier's tokens a month: what is left of the one before goes, tokens that were added stay. With a
-   * `key`, such as the period's first day, a repeat changes nothing until it is set with another.
+   * `key`, such as the period's first day, a repeat changes nothing. The same key with another tier sets that tier's; one that
+   * comes late, when another key was set since, changes nothing either: a key is remembered for 90 days.
    */
   async resetMonthlyTokens(userId: string, tier: SubscriptionTier, { key = randomUUID() }: OnceOptions = {}): Promise<TokenResult> {
     assertText(key, 'key')
-    const rule = allowanceOf(tier, key)
-    const before = await this.#accounts.balance(userId)
-    if (isNew(before)) await this.#open(userId)
-    const { granted } = isNew(before) ? await this.#accounts.balance(userId) : before
-    const answer = await this.#accounts.run(userId, { kind: 'setAllowance', rule, at: 'now', proration: 'restart', leftover: 'void' })
-    const voided = await voidOpening(this.#accounts, userId)
-    if (answer.balance.granted === granted) return this.#repeated(userId)
-    return this.#done(userId, voided ?? answer, { id: key, type: 'reset', amount: rule.amount, tier })
+    const amount = tokensAMonth(tier)
+    if (isNew(await this.#accounts.balance(userId)) && !(await this.#open(userId))) return unknownUser(userId)
+    const set = await setAllowance(this.#accounts, userId, tier, key)
+    const balance = await this.#accounts.balance(userId)
+    if (!set) return { success: true, newBalance: tokensOf(balance).tokensBalance }
+    return this.#done(userId, { balance, at: set.at, isReplay: set.isRepeat }, { id: set.id, type: 'reset', amount, tier })
   }
 
   async #currentBalance(userId: string): Promise<TokenBalance | null> {
@@ -146,15 +145,11 @@ export class TokenBilling {
     return opening !== null
   }
 
-  async #done(userId: string, { balance, at }: LedgerAnswer, what: Pick<TokenOperation, 'id' | 'type' | 'amount' | 'operation' | 'tier'>): Promise<TokenResult> {
-    const tokens = tokensOf(balance)
-    await this.#news.tell({ ...what, ...tokens, userId, at: new Date(at) }, false)
+  /** Of a repeat, with what there is now: what there was then would undo what came between. */
+  async #done(userId: string, { balance, at, isReplay = false }: { balance: Balance; at: number; isReplay?: boolean }, what: Pick<TokenOperation, 'id' | 'type' | 'amount' | 'operation' | 'tier'>): Promise<TokenResult> {
+    const tokens = tokensOf(isReplay ? await this.#accounts.balance(userId) : balance)
+    await this.#news.tell({ ...what, ...tokens, userId, at: new Date(at) }, isReplay)
     return { success: true, newBalance: tokens.tokensBalance }
-  }
-
-  /** It was done, and told, before. */
-  async #repeated(userId: string): Promise<TokenResult> {
-    return { success: true, newBalance: tokensOf(await this.#accounts.balance(userId)).tokensBalance }
   }
 }
 

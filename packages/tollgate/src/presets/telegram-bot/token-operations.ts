@@ -3,7 +3,7 @@ import type { TokenBalance } from './user-profile.ts'
 
 /** A movement of tokens, for the audit. */
 export interface TokenOperation extends TokenBalance {
-  /** The same as in the ledger: nothing else has it. */
+  /** Of this user, nothing else has it; where it is told again, after a repeat by another process, it is the same. */
   readonly id: string
   readonly userId: string
   readonly type: 'deduct' | 'refund' | 'add' | 'reset'
