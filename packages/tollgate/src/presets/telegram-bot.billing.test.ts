@@ -94,7 +94,7 @@ describe('tokens', () => {
     const results = await Promise.all([1, 2, 3, 4].map(() => new TokenBilling(users).deductTokens(USER, image)))
     expect(results.filter(({ success }) => success)).toHaveLength(2)
     // Nor are they there a second time for the telegram id.
-    expect(await new TokenBilling(users).deductTokens('1007', chat)).toMatchObject({ success: false, error: expect.stringContaining('Unknown user') })
+    expect(await new TokenBilling(users).deductTokens('1007', chat)).toMatchObject({ success: false, newBalance: 3 })
     expect(await new TokenBilling(users).getBalance(USER)).toEqual({ tokensBalance: 3, tokensSpent: 20 })
   })
 
@@ -109,13 +109,57 @@ describe('tokens', () => {
   })
 
   it('of a user nobody knows are none, and nothing is given or taken', async () => {
-    const { billing, audit } = await billingOf({ profile: null })
+    const { billing, audit, ledger } = await billingOf({ profile: null })
     expect(await billing.getBalance(USER)).toBeNull()
     expect(await billing.canAffordOperation(USER, chat)).toEqual({ canAfford: false, cost: 5, balance: 0, deficit: 5 })
     expect(await billing.estimateOperations(USER, chat)).toBe(0)
-    for (const result of [await billing.deductTokens(USER, chat), await billing.addTokens(USER, 5)]) expect(result).toMatchObject({ success: false, newBalance: 0, error: expect.stringContaining('Unknown user') })
+    for (const result of [await billing.deductTokens(USER, chat), await billing.addTokens(USER, 5), await billing.resetMonthlyTokens(USER, 'Gift')]) {
+      expect(result).toMatchObject({ success: false, newBalance: 0, error: expect.stringMatching(/^Unknown user: .*; give UserCache a fetchUserProfile, or TokenBilling a fetchBalance/) })
+    }
+    expect(await ledger.balance(`default/telegram:${USER}`)).toMatchObject({ granted: 0 })
     expect(await billing.refundTokens(USER, chat)).toMatchObject({ success: false, newBalance: 0 })
     expect(audit).toEqual([])
+  })
+
+  it.each<[string, Parameters<typeof billingOf>[0]]>([
+    ['a cached profile', {}],
+    ['a fetch of the balance, and a cached profile', { fetchBalance: async () => ({ tokensBalance: 100, tokensSpent: 0 }) }],
+    ['a fetch of the balance that says whose it is', { profile: null, fetchBalance: async () => ({ id: USER, tokensBalance: 100, tokensSpent: 0 }) }],
+    ['a profile that was fetched', { profile: null }],
+  ])('are those of one account, whichever id is given, known by %s', async (known, options) => {
+    const { billing, users, audit, balances } = await billingOf(options)
+    if (known.includes('fetched')) {
+      await users.getOrFetchUserProfile('1007', async () => profileOf())
+      await users.invalidateAllUserData('1007')
+    }
+    let paid = 0
+    for (let i = 0; i < 20; i++) if ((await billing.deductTokens(i % 2 ? USER : '1007', image)).success) paid++
+    expect(paid).toBe(10)
+    expect(new Set([...audit.map(({ userId }) => userId), ...balances.map(([userId]) => userId)])).toEqual(new Set([USER]))
+    expect(await billing.refundTokens('1007', image)).toEqual({ success: true, newBalance: 10 })
+    expect(await billing.addTokens('1007', 5)).toEqual({ success: true, newBalance: 15 })
+    for (const id of [USER, '1007']) {
+      expect(await billing.getBalance(id)).toEqual({ tokensBalance: 15, tokensSpent: 90 })
+      expect(await billing.canAffordOperation(id, image)).toMatchObject({ balance: 15 })
+      expect(await billing.estimateOperations(id, chat)).toBe(3)
+    }
+    expect(await billing.resetMonthlyTokens('1007', 'Gift')).toEqual({ success: true, newBalance: 105 })
+    expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 105, tokensSpent: 90 })
+  })
+
+  it('are no more than a column of a database can hold', async () => {
+    const most = 2 ** 31 - 1
+    const { billing, audit } = await billingOf()
+    const key = 'payment-1'
+    expect(await billing.addTokens(USER, most - 100, { key })).toEqual({ success: true, newBalance: most })
+    for (const result of [await billing.addTokens(USER, 1), await billing.addTokens(USER, 1, { key: 'other' }), await billing.resetMonthlyTokens(USER, 'Gift')]) {
+      expect(result).toEqual({ success: false, newBalance: most, error: expect.stringContaining('over 2147483647') })
+    }
+    // Which was done before.
+    expect(await billing.addTokens(USER, most - 100, { key })).toEqual({ success: true, newBalance: most })
+    await billing.deductTokens(USER, image)
+    expect(await billing.addTokens(USER, 10, { key: 'other' })).toEqual({ success: true, newBalance: most })
+    expect(audit.map(({ type }) => type)).toEqual(['add', 'deduct', 'add'])
   })
 
   it('come from the database where it is given, rather than from a profile in the cache', async () => {
@@ -476,6 +520,26 @@ describe('when things go wrong', () => {
     expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 2, tokensSpent: 10 })
     expect(await billing.canAffordOperation(USER, chat)).toEqual({ canAfford: false, cost: 5, balance: 2, deficit: 3 })
     expect(await billing.refundTokens(USER, image)).toEqual({ success: true, newBalance: 12 })
+  })
+
+  it('a lost Redis makes no user unknown of whom the database was asked before, and nothing is wiped', async () => {
+    const lost = { call: () => Promise.reject(new Error('connection lost')) }
+    const row = profileOf({ tokensBalance: 500, tokensSpent: 70 })
+    const anna = profileOf({ id: 'id-8', telegramId: '1008', tokensBalance: 20 })
+    const fetch = async (userId: string) => [row, anna].find(({ id, telegramId }) => userId === id || userId === telegramId) ?? null
+    const fetching = new UserCache(new CacheManager(lost, 'p'))
+    for (const { telegramId } of [row, anna]) await fetching.getOrFetchUserProfile(telegramId, async () => fetch(telegramId))
+    for (const users of [fetching, new UserCache(new CacheManager(lost, 'p'), { fetchUserProfile: fetch })]) {
+      const billing = new TokenBilling(users)
+      expect(await billing.getBalance(USER)).toEqual({ tokensBalance: 500, tokensSpent: 70 })
+      expect(await billing.canAffordOperation('1007', image)).toMatchObject({ canAfford: true, balance: 500 })
+      expect(await billing.deductTokens('1007', image)).toEqual({ success: true, newBalance: 490 })
+      expect(await billing.deductTokens('1008', image)).toEqual({ success: true, newBalance: 10 })
+      expect(await billing.resetMonthlyTokens(USER, 'Gift')).toEqual({ success: true, newBalance: 100 })
+      expect(await billing.getBalance('1007')).toEqual({ tokensBalance: 100, tokensSpent: 80 })
+      expect(await billing.resetMonthlyTokens('ghost', 'Business')).toMatchObject({ success: false, newBalance: 0, error: expect.stringContaining('Unknown user') })
+      expect(await billing.getBalance('ghost')).toBeNull()
+    }
   })
 
   it('what the cache says wrongly leads no deduction astray, and denies nobody', async () => {

@@ -7,5 +7,6 @@ export { RateLimiter, type RateLimiterOptions, type RateLimitResult } from './te
 export type { RedisClient } from './telegram-bot/redis-client.ts'
 export { TokenBilling, type TokenBillingOptions } from './telegram-bot/token-billing.ts'
 export type { Affordability, OnceOptions, TokenOperation, TokenResult } from './telegram-bot/token-operations.ts'
-export { UserCache } from './telegram-bot/user-cache.ts'
+export { UserCache, type UserCacheOptions } from './telegram-bot/user-cache.ts'
+export type { FetchBalance } from './telegram-bot/user-accounts.ts'
 export type { TokenBalance, UserProfile } from './telegram-bot/user-profile.ts'

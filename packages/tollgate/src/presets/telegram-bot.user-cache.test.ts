@@ -198,6 +198,22 @@ describe('profiles', () => {
     expect(await lost.setChannelSubscription(anna.id, true)).toBe(false)
     expect(await lost.getChannelSubscription(anna.id)).toBeNull()
   })
+
+  it('are found without a fetch of one\'s own as they were fetched before, or as it was configured', async () => {
+    const { users, cache } = usersOf()
+    expect(await users.findUserProfile(anna.id)).toBeNull()
+    await users.getOrFetchUserProfile(anna.telegramId, async () => anna)
+    // A fetch that is made for one user finds nobody else.
+    for (const id of ids) expect(await users.findUserProfile(anna[id])).toEqual(anna)
+    expect(await users.findUserProfile('id-2')).toBeNull()
+    await users.invalidateAllUserData(anna.id)
+    await cache.invalidateByPattern('*')
+    expect(await users.internalIdOf(anna.telegramId)).toBe(anna.id)
+    for (const id of ids) expect(await users.findUserProfile(anna[id])).toEqual(anna)
+    const configured = new UserCache(cache, { fetchUserProfile: async () => profileOf(2) })
+    for (const id of ['id-2', '1002']) expect(await configured.findUserProfile(id)).toEqual(profileOf(2))
+    expect(await configured.findUserProfile('id-3')).toBeNull()
+  })
 })
 
 describe('how long things are kept', () => {

@@ -44,8 +44,8 @@ async function unlessDone(step: Promise<unknown>): Promise<void> {
 }
 
 /** Counts of tokens as a database, or a cache, may give them. */
-export function validOpening(found: TokenBalance | null): TokenBalance | null {
+export function validOpening({ tokensBalance, tokensSpent }: TokenBalance): TokenBalance {
   // Half, as their sum is one grant.
   const count = (value: unknown): number => Math.trunc(Math.min(MAX_AMOUNT / 2, Math.max(0, Number(value) || 0)))
-  return found && { tokensBalance: count(found.tokensBalance), tokensSpent: count(found.tokensSpent) }
+  return { tokensBalance: count(tokensBalance), tokensSpent: count(tokensSpent) }
 }

@@ -85,6 +85,17 @@ export async function voidGrant(accounts: TokenAccounts, userId: string, lot: nu
   }
 }
 
+/** Whether a key of a grant was used. Asks for what cannot be done, which only a key that was used refuses for another reason. */
+export async function wasGranted(accounts: TokenAccounts, userId: string, key: string): Promise<boolean> {
+  try {
+    await accounts.run(userId, { kind: 'void', key, lot: Number.MAX_SAFE_INTEGER })
+  } catch (error) {
+    if (hasCode(error, 'IDEMPOTENCY_CONFLICT')) return true
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+  }
+  return false
+}
+
 /** What reservations hold cannot be spent. */
 export function tokensOf({ available, spent }: Balance): TokenBalance {
   return { tokensBalance: Math.max(0, available), tokensSpent: spent }

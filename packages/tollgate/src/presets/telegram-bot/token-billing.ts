@@ -9,10 +9,11 @@ import { MemoryLedger } from '../../ledger/memory.ts'
 import { type BillingListeners, BillingNews } from './billing-listeners.ts'
 import { deduct, deductionId, refund, refundLatest } from './deductions.ts'
 import { setAllowance, tokensAMonth, voidReturned } from './monthly-allowance.ts'
-import { isNew, openAccount, validOpening } from './opening-balance.ts'
+import { isNew } from './opening-balance.ts'
 import { operations, type OperationType, type SubscriptionTier } from './plans.ts'
-import { hasCode, TokenAccounts, tokensOf } from './token-accounts.ts'
+import { hasCode, TokenAccounts, tokensOf, wasGranted } from './token-accounts.ts'
 import type { Affordability, OnceOptions, TokenOperation, TokenResult } from './token-operations.ts'
+import { type FetchBalance, UserAccounts } from './user-accounts.ts'
 import type { UserCache } from './user-cache.ts'
 import type { TokenBalance } from './user-profile.ts'
 
@@ -21,16 +22,21 @@ export interface TokenBillingOptions extends BillingListeners {
   ledger?: Ledger
   /** That of the engine, where one uses the same ledger: a user's account is that of its subject `telegram:<userId>`. Default `default`. */
   namespace?: string
-  /** What a user has of whom the ledger knows nothing; `null` where there is no such user. Default: what their cached profile says. */
-  fetchBalance?: (userId: string) => Promise<TokenBalance | null>
+  /**
+   * What a user has of whom the ledger knows nothing; `null` where there is no such user. Default: what their profile says. It
+   * finds users by the internal id; if by others too, it must give the internal one as `id`, as they would pay from two accounts.
+   */
+  fetchBalance?: FetchBalance
   clock?: Clock
 }
 
 /**
  * Users' prepaid tokens. The truth is the ledger: of deductions at once, from however many processes, none spends a token that
- * another spends, and what is cached decides nothing but what is shown. `userId` is the internal id.
+ * another spends, and what is cached decides nothing but what is shown.
  *
- * A user of whom the ledger knows nothing begins with what `fetchBalance`, or else their cached profile, says.
+ * A user has one account, by the internal id. Every `userId` may be the telegram id, too, of a user whose profile is cached, or can be
+ * fetched: by the `fetchUserProfile` of the `userCache`, or as `getOrFetchUserProfile` last did in this process. A user of
+ * whom the ledger knows nothing begins with what `fetchBalance`, or else that profile, says.
  *
  * Without a `ledger`, tokens are counted in this process's memory, once for each `userCache`, and begin anew with each start, from
  * the profile: then only what `onBalanceUpdate` writes to where profiles come from is durable, one process may count, and a
@@ -42,20 +48,20 @@ export interface TokenBillingOptions extends BillingListeners {
 export class TokenBilling {
   readonly #cache: UserCache
   readonly #accounts: TokenAccounts
+  readonly #users: UserAccounts
   readonly #news: BillingNews
-  readonly #fetchBalance: (userId: string) => Promise<TokenBalance | null>
 
   constructor(userCache: UserCache, options: TokenBillingOptions = {}) {
     const { ledger, namespace = 'default', clock, fetchBalance } = options
     this.#cache = userCache
     this.#accounts = new TokenAccounts(ledger ?? ownLedgerOf(userCache, clock), namespace, clock)
+    this.#users = new UserAccounts(userCache, this.#accounts, fetchBalance)
     this.#news = new BillingNews(userCache, options, clock)
-    this.#fetchBalance = async (userId) => validOpening(await (fetchBalance ?? ownProfile(userCache))(userId))
   }
 
   /** From the cache, for up to a minute; `null` where nobody knows the user. */
   getBalance(userId: string): Promise<TokenBalance | null> {
-    return this.#cache.getOrFetchTokenBalance(userId, () => this.#currentBalance(userId))
+    return this.#cache.getOrFetchTokenBalance(userId, () => this.#users.balanceOf(userId))
   }
 
   /** A no is never from the cache alone. */
@@ -63,7 +69,7 @@ export class TokenBilling {
     const cost = costOf(operation)
     let balance = (await this.getBalance(userId))?.tokensBalance ?? 0
     if (balance < cost) {
-      const current = await this.#currentBalance(userId)
+      const current = await this.#users.balanceOf(userId)
       if (current && current.tokensBalance !== balance) await this.#cache.setTokenBalance(userId, current)
       balance = current?.tokensBalance ?? 0
     }
@@ -79,18 +85,20 @@ export class TokenBilling {
   async deductTokens(userId: string, operation: OperationType, { key }: OnceOptions = {}): Promise<TokenResult> {
     const cost = costOf(operation)
     const id = deductionId(operation, key)
+    let account: string | undefined = await this.#cache.internalIdOf(userId)
     try {
-      let answer = await deduct(this.#accounts, userId, operation, id)
+      let answer = await deduct(this.#accounts, account, operation, id)
       if (!answer.ok && isNew(answer.balance)) {
-        if (!(await this.#open(userId))) return unknownUser(userId)
-        answer = await deduct(this.#accounts, userId, operation, id)
+        account = await this.#users.open(account)
+        if (account === undefined) return unknownUser(userId)
+        answer = await deduct(this.#accounts, account, operation, id)
       }
-      if (answer.ok) return await this.#done(userId, answer, { id: answer.reservation!.id, type: 'deduct', amount: cost, operation })
+      if (answer.ok) return await this.#done(account, answer, { id: answer.reservation!.id, type: 'deduct', amount: cost, operation })
       const { tokensBalance } = tokensOf(answer.balance)
       return { success: false, newBalance: tokensBalance, error: `Insufficient tokens: ${operation} costs ${cost}, and the balance is ${tokensBalance}` }
     } catch (error) {
       // With a key, whoever repeats it resolves it.
-      if (key === undefined && hasCode(error, 'STORE_UNAVAILABLE')) this.#accounts.cancelLater(userId, id)
+      if (key === undefined && account !== undefined && hasCode(error, 'STORE_UNAVAILABLE')) this.#accounts.cancelLater(account, id)
       throw error
     }
   }
@@ -102,20 +110,28 @@ export class TokenBilling {
    */
   async refundTokens(userId: string, operation: OperationType, { key }: OnceOptions = {}): Promise<TokenResult> {
     costOf(operation)
-    const answer = key === undefined ? await refundLatest(this.#accounts, userId, operation) : await refund(this.#accounts, userId, operation, deductionId(operation, key))
-    const isVoided = answer && (await voidReturned(this.#accounts, userId, answer.reservation!.settledAt!))
-    if (answer) return this.#done(userId, isVoided ? { ...answer, balance: await this.#accounts.balance(userId) } : answer, { id: `refund of ${answer.reservation!.id}`, type: 'refund', amount: answer.refunded!, operation })
-    const { tokensBalance } = tokensOf(await this.#accounts.balance(userId))
+    const account = await this.#users.idOf(userId)
+    if (account === undefined) return unknownUser(userId)
+    const answer = key === undefined ? await refundLatest(this.#accounts, account, operation) : await refund(this.#accounts, account, operation, deductionId(operation, key))
+    if (answer) {
+      const { id, settledAt } = answer.reservation!
+      const isVoided = await voidReturned(this.#accounts, account, settledAt!)
+      return this.#done(account, isVoided ? { ...answer, balance: await this.#accounts.balance(account) } : answer, { id: `refund of ${id}`, type: 'refund', amount: answer.refunded!, operation })
+    }
+    const { tokensBalance } = tokensOf(await this.#accounts.balance(account))
     return { success: false, newBalance: tokensBalance, error: `Nothing to refund: no ${operation} ${key === undefined ? 'of the last hour is left' : `with the key ${show(key)} is left of the last 3 days`} that was paid for and not given back` }
   }
 
-  /** Gives tokens that were bought: they have no end, and setting the month's allowance leaves them. With a `key`, once in 90 days. */
+  /** Gives tokens that were bought: they have no end, and setting the month's allowance leaves them. With a `key`, once in 90 days. Refused beyond 2,147,483,647 in all. */
   async addTokens(userId: string, tokens: number, { key = randomUUID() }: OnceOptions = {}): Promise<TokenResult> {
     assertInteger(tokens, 'tokens', 1, MAX_AMOUNT)
     assertText(key, 'key')
-    if (isNew(await this.#accounts.balance(userId)) && !(await this.#open(userId))) return unknownUser(userId)
-    const answer = await this.#accounts.run(userId, { kind: 'grant', key: `telegram-bot ${key}`, amount: tokens, source: 'pack' })
-    return this.#done(userId, answer, { id: `telegram-bot ${key}`, type: 'add', amount: tokens })
+    const account = await this.#users.idOf(userId)
+    if (account === undefined) return unknownUser(userId)
+    const id = `telegram-bot ${key}`
+    const { tokensBalance } = tokensOf(await this.#accounts.balance(account))
+    if (tokensBalance + tokens > MAX_AMOUNT && !(await wasGranted(this.#accounts, account, id))) return tooMany(tokensBalance, tokens)
+    return this.#done(account, await this.#accounts.run(account, { kind: 'grant', key: id, amount: tokens, source: 'pack' }), { id, type: 'add', amount: tokens })
   }
 
   /**
@@ -126,23 +142,14 @@ export class TokenBilling {
   async resetMonthlyTokens(userId: string, tier: SubscriptionTier, { key = randomUUID() }: OnceOptions = {}): Promise<TokenResult> {
     assertText(key, 'key')
     const amount = tokensAMonth(tier)
-    if (isNew(await this.#accounts.balance(userId)) && !(await this.#open(userId))) return unknownUser(userId)
-    const set = await setAllowance(this.#accounts, userId, tier, key)
-    const balance = await this.#accounts.balance(userId)
+    const account = await this.#users.idOf(userId)
+    if (account === undefined) return unknownUser(userId)
+    const { tokensBalance } = tokensOf(await this.#accounts.balance(account))
+    if (tokensBalance + amount > MAX_AMOUNT) return tooMany(tokensBalance, amount)
+    const set = await setAllowance(this.#accounts, account, tier, key)
+    const balance = await this.#accounts.balance(account)
     if (!set) return { success: true, newBalance: tokensOf(balance).tokensBalance }
-    return this.#done(userId, { balance, at: set.at, isReplay: set.isRepeat }, { id: set.id, type: 'reset', amount, tier })
-  }
-
-  async #currentBalance(userId: string): Promise<TokenBalance | null> {
-    const balance = await this.#accounts.balance(userId)
-    return isNew(balance) ? this.#fetchBalance(userId) : tokensOf(balance)
-  }
-
-  /** `false`: nobody knows what the user has. */
-  async #open(userId: string): Promise<boolean> {
-    const opening = await this.#fetchBalance(userId)
-    if (opening) await openAccount(this.#accounts, userId, opening)
-    return opening !== null
+    return this.#done(account, { balance, at: set.at, isReplay: set.isRepeat }, { id: set.id, type: 'reset', amount, tier })
   }
 
   /** Of a repeat, with what there is now: what there was then would undo what came between. */
@@ -162,17 +169,16 @@ function ownLedgerOf(cache: UserCache, clock: Clock | undefined): Ledger {
   return ledger
 }
 
-/** Not by the telegram id: that would open a second account with the same tokens. */
-const ownProfile = (cache: UserCache) => async (userId: string): Promise<TokenBalance | null> => {
-  const profile = await cache.getUserProfile(userId)
-  return profile?.id === userId ? profile : null
-}
-
 function costOf(operation: OperationType): number {
   if (Object.hasOwn(operations, operation)) return operations[operation].credits
   throw new TollgateError('UNKNOWN_OPERATION', `operation: ${show(operation)} is not declared; ${suggest(operation, Object.keys(operations))}`, { field: 'operation' })
 }
 
 function unknownUser(userId: string): TokenResult {
-  return { success: false, newBalance: 0, error: `Unknown user: neither the ledger nor a profile says what ${show(userId)} has` }
+  return { success: false, newBalance: 0, error: `Unknown user: neither the ledger nor a profile says what ${show(userId)} has; give UserCache a fetchUserProfile, or TokenBilling a fetchBalance, that finds them` }
+}
+
+/** More than a column of type INTEGER can hold. */
+function tooMany(tokensBalance: number, tokens: number): TokenResult {
+  return { success: false, newBalance: tokensBalance, error: `Too many tokens: ${tokensBalance} and ${tokens} more are over ${MAX_AMOUNT}, the most that a balance can be; use some up first` }
 }

@@ -3,8 +3,9 @@ import type { TokenBalance } from './user-profile.ts'
 
 /** A movement of tokens, for the audit. */
 export interface TokenOperation extends TokenBalance {
-  /** Of this user, nothing else has it; where it is told again, after a repeat by another process, it is the same. */
+  /** Of this user, nothing else has it while the ledger remembers its key; told again after a repeat, it is the same. */
   readonly id: string
+  /** The internal one. */
   readonly userId: string
   readonly type: 'deduct' | 'refund' | 'add' | 'reset'
   /** How many: an integer from 1; of a reset, the allowance that was set. */

@@ -1,4 +1,5 @@
 import type { CacheManager } from './cache-manager.ts'
+import { type FetchUserProfile, KnownUsers } from './known-users.ts'
 import { assertUserId } from './user-id.ts'
 import { isBalance, isProfile, profileFromJson, type TokenBalance, type UserProfile } from './user-profile.ts'
 
@@ -8,6 +9,11 @@ export const CHANNEL_TTL_SECONDS = 600
 /** Ids of one user never change, so this is only how long a user is remembered who was not seen. */
 const ALIAS_TTL_SECONDS = 86_400
 
+export interface UserCacheOptions {
+  /** For those who ask without a fetch of their own, such as `TokenBilling`. */
+  fetchUserProfile?: FetchUserProfile
+}
+
 /** By the internal id, a profile; by the telegram id, what the internal one is. */
 const userKey = keysOf('user')
 const balanceKey = keysOf('balance')
@@ -16,6 +22,8 @@ const channelKey = keysOf('channel')
 interface Alias {
   readonly of: string
 }
+
+const isOf = (userId: string, { id, telegramId }: UserProfile): boolean => userId === id || userId === telegramId
 
 const isAlias = (value: unknown): value is Alias => typeof (value as Partial<Alias> | null | undefined)?.of === 'string'
 
@@ -28,9 +36,12 @@ const isAlias = (value: unknown): value is Alias => typeof (value as Partial<Ali
  */
 export class UserCache {
   readonly #cache: CacheManager
+  readonly #fetchUserProfile: FetchUserProfile | undefined
+  readonly #known = new KnownUsers()
 
-  constructor(cache: CacheManager) {
+  constructor(cache: CacheManager, { fetchUserProfile }: UserCacheOptions = {}) {
     this.#cache = cache
+    this.#fetchUserProfile = fetchUserProfile
   }
 
   async getUserProfile(userId: string): Promise<UserProfile | null> {
@@ -45,9 +56,10 @@ export class UserCache {
 
   /** Returns whether it is cached. */
   async setUserProfile(userId: string, profile: UserProfile): Promise<boolean> {
+    if (isOf(userId, profile)) this.#known.remember(profile)
     await this.#cache.set(userKey(profile.telegramId), { of: profile.id }, ALIAS_TTL_SECONDS)
     // Of an id that is neither, nobody could ever drop it.
-    return (userId === profile.id || userId === profile.telegramId) && this.#cache.set(userKey(profile.id), profile, PROFILE_TTL_SECONDS)
+    return isOf(userId, profile) && this.#cache.set(userKey(profile.id), profile, PROFILE_TTL_SECONDS)
   }
 
   /** Caches profiles ahead, but for those that are cached, being fetched, or were dropped in the last 30 s. Returns how many. */
@@ -57,7 +69,20 @@ export class UserCache {
   }
 
   /** `fetch` finds the user by the same id, or gives `null`, which is not cached. A profile that is dropped meanwhile is not either. */
-  async getOrFetchUserProfile(userId: string, fetch: (userId: string) => Promise<UserProfile | null>): Promise<UserProfile | null> {
+  async getOrFetchUserProfile(userId: string, fetch: FetchUserProfile): Promise<UserProfile | null> {
+    const profile = await this.#getOrFetch(userId, fetch)
+    if (profile && isOf(userId, profile)) this.#known.remember(profile, () => fetch(userId))
+    return profile
+  }
+
+  /** The same without a fetch: by `fetchUserProfile`, or else as it was last fetched in this process. `null` where that finds somebody else, too. */
+  async findUserProfile(userId: string): Promise<UserProfile | null> {
+    const fetch = this.#fetchUserProfile ?? this.#known.fetchOf(userId)
+    const found = fetch ? await this.#getOrFetch(userId, fetch) : await this.getUserProfile(userId)
+    return found && isOf(userId, found) ? found : null
+  }
+
+  async #getOrFetch(userId: string, fetch: FetchUserProfile): Promise<UserProfile | null> {
     const found = await this.#cache.getOrSet<UserProfile | Alias | null>(userKey(userId), () => fetch(userId), PROFILE_TTL_SECONDS, [], {
       accepts: (cached): cached is UserProfile | Alias => isProfile(cached) || isAlias(cached),
       toStored: async (fetched) => {
@@ -83,7 +108,7 @@ export class UserCache {
 
   /** Changes a cached profile, and leaves its TTL. Returns whether it is cached. */
   async updateUserProfile(userId: string, changes: Partial<UserProfile>): Promise<boolean> {
-    return this.#cache.update<UserProfile>(userKey(await this.#idOf(userId)), (profile) => (isProfile(profile) ? { ...profile, ...changes } : profile))
+    return this.#cache.update<UserProfile>(userKey(await this.internalIdOf(userId)), (profile) => (isProfile(profile) ? { ...profile, ...changes } : profile))
   }
 
   /** Drops the profile and the balance. Returns whether Redis could be told; if not, they are gone with their TTL at the latest. */
@@ -109,18 +134,22 @@ export class UserCache {
   }
 
   async setTokenBalance(userId: string, { tokensBalance, tokensSpent }: TokenBalance): Promise<boolean> {
-    return this.#cache.set(balanceKey(await this.#idOf(userId)), { tokensBalance, tokensSpent }, BALANCE_TTL_SECONDS)
+    return this.#cache.set(balanceKey(await this.internalIdOf(userId)), { tokensBalance, tokensSpent }, BALANCE_TTL_SECONDS)
   }
 
   async getOrFetchTokenBalance(userId: string, fetch: () => Promise<TokenBalance | null>): Promise<TokenBalance | null> {
     const cached = await this.getTokenBalance(userId)
     if (cached) return cached
-    const accepts = (value: unknown): value is TokenBalance | null => isBalance(value)
-    return this.#cache.getOrSet<TokenBalance | null>(balanceKey(await this.#idOf(userId)), fetch, BALANCE_TTL_SECONDS, [], { accepts })
+    const id = await this.internalIdOf(userId)
+    return this.#cache.getOrSet<TokenBalance | null>(balanceKey(id), fetch, BALANCE_TTL_SECONDS, [], {
+      accepts: (value): value is TokenBalance | null => isBalance(value),
+      // Unless it turned out meanwhile that the user has another id.
+      toStored: async (fetched) => ((await this.internalIdOf(userId)) === id ? (fetched ?? undefined) : undefined),
+    })
   }
 
   async invalidateTokenBalance(userId: string): Promise<boolean> {
-    return all(await this.#deleteAll([userId, await this.#idOf(userId)], [balanceKey]))
+    return all(await this.#deleteAll([userId, await this.internalIdOf(userId)], [balanceKey]))
   }
 
   /** Whether the subscription to the channel is confirmed; `null` where that is not cached. */
@@ -130,11 +159,11 @@ export class UserCache {
   }
 
   async setChannelSubscription(userId: string, isSubscribed: boolean): Promise<boolean> {
-    return this.#cache.set(channelKey(await this.#idOf(userId)), isSubscribed, CHANNEL_TTL_SECONDS)
+    return this.#cache.set(channelKey(await this.internalIdOf(userId)), isSubscribed, CHANNEL_TTL_SECONDS)
   }
 
   async invalidateChannelSubscription(userId: string): Promise<boolean> {
-    return all(await this.#deleteAll([userId, await this.#idOf(userId)], [channelKey]))
+    return all(await this.#deleteAll([userId, await this.internalIdOf(userId)], [channelKey]))
   }
 
   /** Users are looked up along with what is wanted of them, so that an internal id needs no second round trip. */
@@ -154,9 +183,16 @@ export class UserCache {
     return userIds.map((_, i) => (isAlias(found[i]) ? byId.get(found[i].of) : found[i]))
   }
 
-  async #idOf(userId: string): Promise<string> {
+  /** Of a telegram id, as far as it is known; else the id itself. */
+  async internalIdOf(userId: string): Promise<string> {
     const found = await this.#cache.get(userKey(userId))
-    return isAlias(found) ? found.of : userId
+    if (isAlias(found)) return found.of
+    return isProfile(found) ? userId : (this.#known.idOf(userId) ?? userId)
+  }
+
+  /** Whose id it is, for this process. */
+  rememberId(userId: string, id: string): void {
+    this.#known.rememberId(userId, id)
   }
 
   /** A profile that may be cached. */
@@ -175,7 +211,7 @@ export class UserCache {
 
   /** Ends what is cached of a profile, and every fetch of it. Returns the ids that were found. */
   async #bury(userId: string): Promise<{ ids: string[]; isBuried: boolean }> {
-    const known = await this.#idOf(userId)
+    const known = await this.internalIdOf(userId)
     const { was, isBuried } = await this.#cache.bury(userKey(known))
     if (known !== userId || !isAlias(was)) return { ids: [userId, known], isBuried }
     // Somebody has just learnt who that is.
@@ -190,7 +226,8 @@ export class UserCache {
 
 function keysOf(kind: string): (userId: string) => string {
   return (userId) => {
-    assertUserId(userId)
+    // A number, as Telegram gives it, is as good.
+    assertUserId(String(userId))
     return `${kind}:${userId}`
   }
 }
