@@ -101,7 +101,7 @@ describe('tokens', () => {
   it('opened by many at once are entered once, also where one breaks off', async () => {
     const { billing, another, ledger } = await billingOf({ profile: { tokensBalance: 50, tokensSpent: 30 } })
     // As whoever died after the first step has left it.
-    await ledger.run(`default/telegram:${USER}`, { kind: 'hold', id: 'telegram-bot opening balance', amount: 0, ttlMs: 60_000 })
+    await ledger.run(`default/telegram:${USER}`, { kind: 'hold', id: 'telegram-bot/opening balance', amount: 0, ttlMs: 60_000 })
     const results = await Promise.all([billing, another(), another()].map((each) => each.deductTokens(USER, image)))
     expect(results.map(({ newBalance }) => newBalance).toSorted()).toEqual([20, 30, 40])
     expect(await ledger.balance(`default/telegram:${USER}`)).toMatchObject({ balance: 20, granted: 80, spent: 60 })
@@ -265,6 +265,13 @@ describe('tokens', () => {
       await broken.resetMonthlyTokens(USER, 'Gift', { key: `${calls}` }).catch(() => {})
       expect(await billing.resetMonthlyTokens(USER, 'Gift', { key: `${calls}` })).toEqual({ success: true, newBalance: 100 })
     }
+  })
+
+  it('that are added by the key of something else are added all the same', async () => {
+    const { billing } = await billingOf({ profile: { tokensBalance: 0 } })
+    await billing.resetMonthlyTokens(USER, 'Gift', { key: 'k' })
+    for (const [i, key] of ['opening balance', 'month 0 k', '/month 0 k'].entries()) expect(await billing.addTokens(USER, 5, { key })).toEqual({ success: true, newBalance: 105 + 5 * i })
+    expect(await billing.resetMonthlyTokens(USER, 'Gift', { key: 'l' })).toEqual({ success: true, newBalance: 115 })
   })
 
   it('of a month last until they are set again', async () => {

@@ -3,8 +3,8 @@ import type { Balance } from '../../ledger/account.ts'
 import { hasCode, type TokenAccounts, voidGrant } from './token-accounts.ts'
 import type { TokenBalance } from './user-profile.ts'
 
-/** The first grant of an account that was opened here: what the user had before, wherever that was counted. */
-const OPENING = 'telegram-bot opening balance'
+/** The first grant of an account that was opened here: what the user had before, wherever that was counted. No key of a caller makes this name. */
+const OPENING = 'telegram-bot/opening balance'
 const HOLD_MS = 60_000
 
 /** Whether the ledger has never given the user anything: then what they have is known elsewhere. */

@@ -30,6 +30,13 @@ export interface TokenBillingOptions extends BillingListeners {
   clock?: Clock
 }
 
+/** Of an answer of the ledger, what is passed on. */
+interface Done {
+  readonly balance: Balance
+  readonly at: number
+  readonly isReplay?: boolean
+}
+
 /**
  * Users' prepaid tokens. The truth is the ledger: of deductions at once, from however many processes, none spends a token that
  * another spends, and what is cached decides nothing but what is shown.
@@ -112,17 +119,22 @@ export class TokenBilling {
     costOf(operation)
     const account = await this.#users.idOf(userId)
     if (account === undefined) return unknownUser(userId)
-    const answer = key === undefined ? await refundLatest(this.#accounts, account, operation) : await refund(this.#accounts, account, operation, deductionId(operation, key))
-    if (answer) {
-      const { id, settledAt } = answer.reservation!
-      const isVoided = await voidReturned(this.#accounts, account, settledAt!)
-      return this.#done(account, isVoided ? { ...answer, balance: await this.#accounts.balance(account) } : answer, { id: `refund of ${id}`, type: 'refund', amount: answer.refunded!, operation })
+    const answer = await (key === undefined ? refundLatest(this.#accounts, account, operation) : refund(this.#accounts, account, operation, deductionId(operation, key)))
+    if (!answer) {
+      const { tokensBalance } = tokensOf(await this.#accounts.balance(account))
+      const which = key === undefined ? 'of the last hour' : `of the last 3 days with the key ${show(key)}`
+      return { success: false, newBalance: tokensBalance, error: `Nothing to refund: no ${operation} ${which} is left that was paid for and not given back` }
     }
-    const { tokensBalance } = tokensOf(await this.#accounts.balance(account))
-    return { success: false, newBalance: tokensBalance, error: `Nothing to refund: no ${operation} ${key === undefined ? 'of the last hour is left' : `with the key ${show(key)} is left of the last 3 days`} that was paid for and not given back` }
+    const { id, settledAt } = answer.reservation!
+    const isVoided = await voidReturned(this.#accounts, account, settledAt!)
+    const balance = isVoided ? await this.#accounts.balance(account) : answer.balance
+    return this.#done(account, { ...answer, balance }, { id: `refund of ${id}`, type: 'refund', amount: answer.refunded!, operation })
   }
 
-  /** Gives tokens that were bought: they have no end, and setting the month's allowance leaves them. With a `key`, once in 90 days. Refused beyond 2,147,483,647 in all. */
+  /**
+   * Gives tokens that were bought: they have no end, and setting the month's allowance leaves them. With a `key`, once in 90 days.
+   * Refused where the balance would be over 2,147,483,647.
+   */
   async addTokens(userId: string, tokens: number, { key = randomUUID() }: OnceOptions = {}): Promise<TokenResult> {
     assertInteger(tokens, 'tokens', 1, MAX_AMOUNT)
     assertText(key, 'key')
@@ -131,7 +143,8 @@ export class TokenBilling {
     const id = `telegram-bot ${key}`
     const { tokensBalance } = tokensOf(await this.#accounts.balance(account))
     if (tokensBalance + tokens > MAX_AMOUNT && !(await wasGranted(this.#accounts, account, id))) return tooMany(tokensBalance, tokens)
-    return this.#done(account, await this.#accounts.run(account, { kind: 'grant', key: id, amount: tokens, source: 'pack' }), { id, type: 'add', amount: tokens })
+    const answer = await this.#accounts.run(account, { kind: 'grant', key: id, amount: tokens, source: 'pack' })
+    return this.#done(account, answer, { id, type: 'add', amount: tokens })
   }
 
   /**
@@ -153,7 +166,7 @@ export class TokenBilling {
   }
 
   /** Of a repeat, with what there is now: what there was then would undo what came between. */
-  async #done(userId: string, { balance, at, isReplay = false }: { balance: Balance; at: number; isReplay?: boolean }, what: Pick<TokenOperation, 'id' | 'type' | 'amount' | 'operation' | 'tier'>): Promise<TokenResult> {
+  async #done(userId: string, { balance, at, isReplay = false }: Done, what: Pick<TokenOperation, 'id' | 'type' | 'amount' | 'operation' | 'tier'>): Promise<TokenResult> {
     const tokens = tokensOf(isReplay ? await this.#accounts.balance(userId) : balance)
     await this.#news.tell({ ...what, ...tokens, userId, at: new Date(at) }, isReplay)
     return { success: true, newBalance: tokens.tokensBalance }
