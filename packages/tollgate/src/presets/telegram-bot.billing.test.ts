@@ -256,13 +256,17 @@ describe('tokens', () => {
     for (const calls of [1, 2, 3, 4, 5]) {
       const { billing } = await billingOf({ ledger, fetchBalance: async () => ({ tokensBalance: 3, tokensSpent: 0 }) })
       const breaking: Ledger = Object.create(ledger)
-      let left = calls
+      let left = 0
       breaking.run = (...args) => (left-- > 0 ? ledger.run(...args) : Promise.reject(new TollgateError('STORE_UNAVAILABLE', 'connection lost')))
       breaking.balance = ledger.balance.bind(ledger)
       breaking.entries = ledger.entries.bind(ledger)
       const broken = (await billingOf({ ledger: breaking, fetchBalance: async () => ({ tokensBalance: 3, tokensSpent: 0 }) })).billing
       await billing.resetMonthlyTokens(USER, 'Professional', { key: `before ${calls}` })
-      await broken.resetMonthlyTokens(USER, 'Gift', { key: `${calls}` }).catch(() => {})
+      // And others before it, after which nobody came back.
+      for (const key of [`x ${calls}`, `y ${calls}`, `${calls}`]) {
+        left = calls
+        await broken.resetMonthlyTokens(USER, 'Gift', { key }).catch(() => {})
+      }
       expect(await billing.resetMonthlyTokens(USER, 'Gift', { key: `${calls}` })).toEqual({ success: true, newBalance: 100 })
     }
   })

@@ -39,23 +39,23 @@ export function tokensAMonth(tier: SubscriptionTier): number {
  */
 export async function setAllowance(accounts: TokenAccounts, userId: string, tier: SubscriptionTier, key: string): Promise<AllowanceSet | undefined> {
   for (;;) {
-    const [running, before] = await lastAllowances(accounts, userId)
+    const running = await lastAllowance(accounts, userId)
     const isRunning = running?.key === key
     if (isRunning && running.tier === tier) {
       // Whoever set it may have broken off there.
-      if (before) await voidAllowance(accounts, userId, before)
-      await voidOpening(accounts, userId)
+      await voidBefore(accounts, userId, running.lot)
       return { ...running, isRepeat: true }
     }
     // Of a key that is running with another tier, by what it follows: else going back to a tier would be a repeat.
     const id = `${PREFIX}${isRunning ? running.lot : 0} ${key}`
     const answer = await grant(accounts, userId, id, tier)
     if (answer && !answer.isReplay) {
-      await replaceFormer(accounts, userId, answer.lot!, before?.lot ?? 0)
+      await voidBefore(accounts, userId, answer.lot!)
+      // A plan that an engine has set ends.
+      await accounts.run(userId, { kind: 'setAllowance', rule: null, at: 'now', proration: 'restart', leftover: 'void' })
       return { id, at: answer.at, isRepeat: false }
     }
-    const [now] = await lastAllowances(accounts, userId)
-    if (now?.key !== key) return answer && { id, at: answer.at, isRepeat: true }
+    if ((await lastAllowance(accounts, userId))?.key !== key) return answer && { id, at: answer.at, isRepeat: true }
     // Somebody else has just set it.
   }
 }
@@ -73,21 +73,29 @@ export async function voidReturned(accounts: TokenAccounts, userId: string, spen
   return true
 }
 
-/** What allowance `lot` takes the place of: those down to `oldest`, which were not replaced yet, what there was before, and a plan that an engine has set. */
-async function replaceFormer(accounts: TokenAccounts, userId: string, lot: number, oldest: number): Promise<void> {
-  for await (const allowance of allowances(accounts, userId)) {
-    if (allowance.lot < lot) await voidAllowance(accounts, userId, allowance)
-    if (allowance.lot <= oldest) break
-  }
+/** What is left of allowances before `lot` goes, the oldest first, and what there was before them. */
+async function voidBefore(accounts: TokenAccounts, userId: string, lot: number): Promise<void> {
+  for (const allowance of await unspentBefore(accounts, userId, lot)) await voidAllowance(accounts, userId, allowance)
   await voidOpening(accounts, userId)
-  await accounts.run(userId, { kind: 'setAllowance', rule: null, at: 'now', proration: 'restart', leftover: 'void' })
 }
 
-/** The last one, and the one before it. */
-async function lastAllowances(accounts: TokenAccounts, userId: string): Promise<Allowance[]> {
+/** Mostly one; more where somebody broke off. Before one of which nothing is left there are none: older ones are spent, and voided, first. */
+async function unspentBefore(accounts: TokenAccounts, userId: string, lot: number): Promise<Allowance[]> {
+  const left = new Map<number | null, number>()
   const found: Allowance[] = []
-  for await (const allowance of allowances(accounts, userId)) if (found.push(allowance) === 2) break
+  for await (const entry of accounts.history(userId)) {
+    left.set(entry.lot, (left.get(entry.lot) ?? 0) + entry.amount)
+    const allowance = allowanceOf(entry)
+    if (!allowance || allowance.lot >= lot) continue
+    if (left.get(allowance.lot) === 0) break
+    found.unshift(allowance)
+  }
   return found
+}
+
+async function lastAllowance(accounts: TokenAccounts, userId: string): Promise<Allowance | undefined> {
+  for await (const allowance of allowances(accounts, userId)) return allowance
+  return undefined
 }
 
 async function wasSetSince(accounts: TokenAccounts, userId: string, at: number): Promise<boolean> {
