@@ -41,7 +41,7 @@ export class Breaker {
    * @param random 0 … 1, spreads the probes.
    * @param name what is asked, for people
    */
-  constructor(clock: Clock, probe: () => Promise<unknown>, random: () => number, onClosed: (awayMs: number) => void, name = 'counter store') {
+  constructor(clock: Clock, probe: () => Promise<unknown>, random: () => number, onClosed: (awayMs: number) => void, name = 'the counter store') {
     this.#name = name
     this.#clock = clock
     this.#probe = probe
@@ -79,7 +79,7 @@ export class Breaker {
     const untilMs = this.#probeAt - this.#clock.now()
     // While a probe is under way, or after a step of the clock, nobody knows.
     const retryAfterMs = untilMs > 0 && untilMs <= 2 * LONGEST_WAIT_MS ? untilMs : FIRST_WAIT_MS
-    return new TollgateError('STORE_UNAVAILABLE', `the ${this.#name} is unavailable: ${this.#failures} calls in a row failed, so none is made until it answers a probe; nothing was written, try again in ${retryAfterMs} ms`, { retryAfterMs, cause: this.#lastError })
+    return new TollgateError('STORE_UNAVAILABLE', `${this.#name} is unavailable: ${this.#failures} calls in a row failed, so none is made until it answers a probe; nothing was written, try again in ${retryAfterMs} ms`, { retryAfterMs, cause: this.#lastError })
   }
 
   /** Probes now, whenever the next one was to be. */

@@ -66,7 +66,7 @@ const MAX_IMPROVED = 10_000
 /** A subject that is only asked for to see whether the store answers. */
 const PROBED = '@probe'
 
-const SUBJECTS = 'store of subjects'
+const SUBJECTS = 'the store of subjects'
 
 /** The facts of most subjects: shared, since what is made for each decision is most of its cost. */
 const NOTHING_KNOWN: SubjectFacts = { anchorAt: 0, isAssumed: true, overrides: undefined }
@@ -99,8 +99,8 @@ export class Engine {
     this.record = config.record && new Recording(config.record, config.catalog, config.clock, config.keyPrefix, (failure) => this.events.emit('unrecorded', failure))
     this.#breaker = new Breaker(config.clock, () => this.#probe(), config.random, (awayMs) => this.#recovered(awayMs))
     this.#guard = new StoreGuard(config.clock, config.storeTimeoutMs, config.maxInFlight, this.#breaker)
-    this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight, undefined, 'ledger')
-    this.#recordGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight, undefined, 'record')
+    this.#ledgerGuard = new StoreGuard(config.clock, config.ledgerTimeoutMs, config.maxInFlight, undefined, 'the ledger')
+    this.#recordGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight, undefined, 'the record')
     this.#subjectsBreaker = new Breaker(config.clock, async () => this.#subjectsGuard.within(Promise.resolve(config.subjects.get(PROBED, true))), config.random, () => {}, SUBJECTS)
     this.#subjectsGuard = new StoreGuard(config.clock, config.recordTimeoutMs, config.maxInFlight, this.#subjectsBreaker, SUBJECTS)
     this.deciding = new Deciding(this, this.#guard, this.#breaker)

@@ -17,7 +17,7 @@ export class StoreGuard {
   #onIdle: (() => void)[] = []
 
   /** @param name what is asked, for people */
-  constructor(clock: Clock, timeoutMs: number, maxInFlight: number, breaker?: Breaker, name = 'counter store') {
+  constructor(clock: Clock, timeoutMs: number, maxInFlight: number, breaker?: Breaker, name = 'the counter store') {
     this.#name = name
     this.#clock = clock
     this.#timeoutMs = timeoutMs
@@ -30,7 +30,7 @@ export class StoreGuard {
   assertRoom(): void {
     if (this.breaker?.isOpen) throw this.breaker.refusal()
     if (this.#inFlight < this.#maxInFlight) return
-    throw new TollgateError('OVERLOADED', `${this.#maxInFlight} calls to the ${this.#name} are under way; slow down, or raise maxInFlight`, { retryAfterMs: 1000 })
+    throw new TollgateError('OVERLOADED', `${this.#maxInFlight} calls to ${this.#name} are under way; slow down, or raise maxInFlight`, { retryAfterMs: 1000 })
   }
 
   /** `call`, or STORE_UNAVAILABLE at the deadline, or ABORTED as soon as the signal says so. */
@@ -92,7 +92,7 @@ export class StoreGuard {
   }
 
   #unavailable(what: string, options: { cause?: unknown; details?: Record<string, unknown> }): TollgateError {
-    return new TollgateError('STORE_UNAVAILABLE', `the ${this.#name} is unavailable: ${what}`, { retryAfterMs: 1000, ...options })
+    return new TollgateError('STORE_UNAVAILABLE', `${this.#name} is unavailable: ${what}`, { retryAfterMs: 1000, ...options })
   }
 
   #done(): void {

@@ -59,7 +59,7 @@ export class Outage {
   constructor(options: OutageOptions) {
     this.#options = options
     const { tollgate, clock, timeoutMs } = options
-    this.#guard = new StoreGuard(clock, timeoutMs, MAX_READS)
+    this.#guard = new StoreGuard(clock, timeoutMs, MAX_READS, undefined, 'the record')
     tollgate.on('degraded', ({ error }) => {
       this.#isAway = true
       if (isOfRecord(error)) this.#failedAt = performance.now()

@@ -34,8 +34,8 @@ export class CacheConnection {
   constructor(client: RedisClient, { timeoutMs = 50, clock = systemClock, onError }: CacheOptions) {
     assertInteger(timeoutMs, 'timeoutMs', 1, 60_000)
     this.#redis = redisConnection(client)
-    this.#guard = new StoreGuard(clock, timeoutMs, MAX_IN_FLIGHT)
-    this.#sweepGuard = new StoreGuard(clock, Math.max(timeoutMs, SWEEP_TIMEOUT_MS), MAX_IN_FLIGHT)
+    this.#guard = new StoreGuard(clock, timeoutMs, MAX_IN_FLIGHT, undefined, 'Redis')
+    this.#sweepGuard = new StoreGuard(clock, Math.max(timeoutMs, SWEEP_TIMEOUT_MS), MAX_IN_FLIGHT, undefined, 'Redis')
     this.#onError = onError
   }
 
@@ -122,10 +122,9 @@ export class CacheConnection {
   }
 }
 
-/** The guard speaks of counters, and of options that a cache does not have. */
+/** The guard speaks of options that a cache does not have. */
 function causeOf(error: unknown): unknown {
-  if (!TollgateError.isInstance(error)) return error
-  if (isLate(error)) return new Error(error.message.replace('the counter store', 'Redis'), { cause: error })
+  if (!TollgateError.isInstance(error) || isLate(error)) return error
   if (error.code === 'OVERLOADED') return new Error(`${MAX_IN_FLIGHT} commands are under way; this one was not sent`, { cause: error })
   return error.cause ?? error
 }

@@ -29,7 +29,7 @@ export class TokenAccounts {
     this.#ledger = ledger
     this.#namespace = namespace
     this.#clock = clock
-    this.#guard = new StoreGuard(clock, TIMEOUT_MS, MAX_IN_FLIGHT)
+    this.#guard = new StoreGuard(clock, TIMEOUT_MS, MAX_IN_FLIGHT, undefined, 'the ledger')
   }
 
   /** @throws STORE_UNAVAILABLE, OVERLOADED */
