@@ -11,5 +11,7 @@ export default defineConfig({
     setupFiles: ['tools/property-seed.mjs'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // A busy machine is slow, not wrong.
+    expect: { poll: { timeout: 20_000 } },
   },
 })

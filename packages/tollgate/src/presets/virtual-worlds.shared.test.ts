@@ -29,11 +29,19 @@ describe('the functions of the module with REDIS_URL', () => {
     const [one, two] = [await aProcess(), await aProcess()]
     expect(one.checkWorldAgentLimit(3, 'free')).toMatchObject({ allowed: false })
     for (let i = 0; i < 50; i++) await one.trackWorldMessageUsage('ada')
-    expect(await two.checkWorldMessageLimit('ada', 'free')).toMatchObject({ allowed: false, remaining: 0 })
-    expect(await one.checkWorldCooldown('w1', 'bob', 'free')).toEqual({ allowed: true })
-    expect(await two.checkWorldCooldown('w1', 'bob', 'free')).toMatchObject({ allowed: false, retryAfter: 5 })
-    for (let i = 0; i < 5; i++) for (const { checkSpamProtection } of [one, two]) expect(await checkSpamProtection('w1', 'bob', 'Buy now!')).toEqual({ allowed: true })
-    for (const { checkSpamProtection } of [one, two]) expect(await checkSpamProtection('w1', 'bob', 'Buy now!')).toMatchObject({ allowed: false })
+    // What a busy machine answers too late is decided in memory: then it is asked again.
+    await expect.poll(() => two.checkWorldMessageLimit('ada', 'free')).toMatchObject({ allowed: false, remaining: 0 })
+    let users = 0
+    await expect.poll(async () => {
+      const bob = `bob${++users}`
+      return [await one.checkWorldCooldown('w1', bob, 'free'), await two.checkWorldCooldown('w1', bob, 'free')]
+    }).toMatchObject([{ allowed: true }, { allowed: false, retryAfter: 5 }])
+    await expect.poll(async () => {
+      const eve = `eve${++users}`
+      const allowed: boolean[] = []
+      for (let i = 0; i < 6; i++) for (const { checkSpamProtection } of [one, two]) allowed.push((await checkSpamProtection('w1', eve, 'Buy now!')).allowed)
+      return allowed
+    }).toEqual([...Array<boolean>(10).fill(true), false, false])
     expect(await command(server.port, 'DBSIZE')).toBeGreaterThan(0)
   })
 
@@ -44,7 +52,7 @@ describe('the functions of the module with REDIS_URL', () => {
     expect(await checkWorldMessageLimit('ada', 'free')).toMatchObject({ allowed: false, remaining: 0 })
     await server.start()
     const other = await aProcess()
-    await expect.poll(() => other.checkWorldMessageLimit('ada', 'free'), { timeout: 20_000 }).toMatchObject({ allowed: false, remaining: 0 })
+    await expect.poll(() => other.checkWorldMessageLimit('ada', 'free')).toMatchObject({ allowed: false, remaining: 0 })
   })
 
   // The built package, as it is used.
