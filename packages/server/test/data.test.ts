@@ -82,6 +82,20 @@ describe('the data folder', () => {
     expect(new KeptReservations(folder, clock, () => {}).store('default').settle({ id: 'r1', action: 'commit', now: clock.now() }).result).toBe('unknown')
   })
 
+  it('is whole when the process ends while what is open is written', async () => {
+    const folder = temporaryFolder()
+    const clock = { now: () => 1_800_000_000_000 }
+    const kept = new KeptReservations(folder, clock, () => {})
+    const store = kept.store('default')
+    const reserve = (id: string) => store.decide({ subject: 'u', plan: 'free', charges: [], now: clock.now(), action: 'reserve', reservation: { id, ttlMs: 1000, memo: { plan: 'free', amounts: {} } } })
+    for (let i = 0; i < 2000; i++) reserve(`r${i}`)
+    const writing = kept.write()
+    for (let i = 1; i < 2000; i++) store.settle({ id: `r${i}`, action: 'release', now: clock.now() })
+    await Promise.all([writing, kept.close(), kept.write()])
+    const next = new KeptReservations(folder, clock, () => {}).store('default')
+    expect(['r0', 'r1'].map((id) => next.settle({ id, action: 'commit', now: clock.now() }).result)).toEqual(['settled', 'unknown'])
+  })
+
   it('keeps when usage of the chat was reset over a restart', async () => {
     const dataDir = temporaryFolder()
     const asAdmin = ({ as }: TestServer) => as('eva', undefined, { 'X-Demo-Role': 'admin' })

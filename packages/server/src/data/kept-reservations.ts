@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { rename, writeFile } from 'node:fs/promises'
+import { open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, MemoryStore } from 'tollgate'
 import { z } from 'zod'
@@ -11,7 +11,7 @@ const FILE = 'reservations.json'
 const EVERY_MS = 1000
 const WRITING_SHARE = 0.05
 
-const file = z.object({ version: z.literal(1), namespaces: z.record(z.string(), z.string()) })
+const kept = z.object({ version: z.literal(1), namespaces: z.record(z.string(), z.string()) })
 
 /**
  * Counters in memory whose open reservations, and what stands for capacity, outlive the process: written to a file of the
@@ -23,6 +23,7 @@ export class KeptReservations {
   readonly #log: Log
   readonly #stores = new Map<string, MemoryStore>()
   #written = 0
+  #writing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
 
@@ -31,7 +32,7 @@ export class KeptReservations {
     this.#path = join(folder, FILE)
     this.#clock = clock
     this.#log = log
-    for (const [namespace, kept] of Object.entries(readFile(this.#path))) this.#resume(namespace, kept)
+    for (const [namespace, text] of Object.entries(readFile(this.#path))) this.#resume(namespace, text)
     this.#written = this.#changes
     this.#writeIn(EVERY_MS)
   }
@@ -42,14 +43,25 @@ export class KeptReservations {
     return store
   }
 
-  /** Writes what is open now, if anything changed since the last time. */
+  /** Writes what is open now, if anything changed since the last time. One at a time: they share a draft. */
   async write(): Promise<void> {
+    await this.#writing?.catch(() => {})
+    await (this.#writing ??= this.#write().finally(() => (this.#writing = undefined)))
+  }
+
+  async #write(): Promise<void> {
     const changes = this.#changes
     if (changes === this.#written) return
     const now = this.#clock.now()
-    const kept = [...this.#stores].map(([namespace, store]) => [namespace, store.keep(now)])
+    const namespaces = Object.fromEntries([...this.#stores].map(([namespace, store]) => [namespace, store.keep(now)]))
     const draft = `${this.#path}.new`
-    await writeFile(draft, JSON.stringify({ version: 1, namespaces: Object.fromEntries(kept) }), { mode: 0o600 })
+    const file = await open(draft, 'w', 0o600)
+    try {
+      await file.writeFile(JSON.stringify({ version: 1, namespaces }))
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
     await rename(draft, this.#path)
     this.#written = changes
   }
@@ -61,9 +73,9 @@ export class KeptReservations {
     await this.#tryToWrite()
   }
 
-  #resume(namespace: string, kept: string): void {
+  #resume(namespace: string, text: string): void {
     try {
-      this.store(namespace).resume(kept, this.#clock.now())
+      this.store(namespace).resume(text, this.#clock.now())
     } catch (error) {
       throw unreadable(this.#path, error)
     }
@@ -95,7 +107,7 @@ export class KeptReservations {
 
 function readFile(path: string): Record<string, string> {
   try {
-    return file.parse(JSON.parse(readFileSync(path, 'utf8'))).namespaces
+    return kept.parse(JSON.parse(readFileSync(path, 'utf8'))).namespaces
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {}
     throw unreadable(path, error)

@@ -272,6 +272,34 @@ describe('credits', () => {
     expect((await tollgate.explain({ subject: user, operation: 'look' })).rules.map(({ limit }) => limit)).toEqual(['burst', 'own'])
   })
 
+  it('are not spent by a commit where limits are off, or where a request would have been denied', async () => {
+    const { tollgate } = engineOf({ rollout: 'off' })
+    await tollgate.grant(user, { amount: 100 })
+    const off = await tollgate.reserve({ subject: user, operation: 'image', amounts: { credits: 12 } })
+    await tollgate.commit(off.reservation!.id, { amounts: { credits: 12 } })
+    const several = await tollgate.reserve({ subject: user, operation: 'look', also: ['team:1'] })
+    await tollgate.commit(several.reservation!.id, { amounts: { credits: 12 } })
+    tollgate.setRollout({ mode: 'shadow', percent: 100 })
+    for (let i = 0; i < 10; i++) await tollgate.consume({ subject: user, operation: 'look' })
+    const denied = await tollgate.reserve({ subject: user, operation: 'look' })
+    expect(denied.violations).toHaveLength(1)
+    await tollgate.commit(denied.reservation!.id, { amounts: { credits: 12 } })
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 0 })
+  })
+
+  it('of a commit that stands for capacity are spent once, however late it is repeated', async () => {
+    const clock = controlledClock(START_AT)
+    const tollgate = createTollgate({ plans: definePlans({ free: { rank: 0, limits: { agents: capacity({ limit: 3 }), own: quota({ limit: Infinity, every: 'day', meter: 'credits' }) } } }), operations, clock, defaultPlan: 'free' })
+    await tollgate.grant(user, { amount: 100 })
+    const { reservation } = await tollgate.reserve({ subject: user, operation: 'look' })
+    await tollgate.commit(reservation!.id, { amounts: { credits: 5 } })
+    for (const days of [0, 1, 4]) {
+      clock.advance(days * DAY_MS)
+      await expect(tollgate.commit(reservation!.id, { amounts: { credits: 5 } })).rejects.toMatchObject({ code: 'ALREADY_SETTLED' })
+    }
+    expect(await tollgate.balance(user)).toMatchObject({ spent: 5 })
+  })
+
   it('that deny a request take its warnings back with it', async () => {
     const clock = controlledClock(START_AT)
     const limited = definePlans({ free: { rank: 0, limits: { daily: quota({ limit: 10, every: 'day', softLimit: 0.5 }) } } })

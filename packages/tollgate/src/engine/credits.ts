@@ -49,9 +49,10 @@ export async function decideWithCredits(engine: Engine, asked: TollgateRequest, 
   } catch (error) {
     await engine.settling.undoAll(decision.reservation!.id)
     // With a key, whoever repeats the request resolves it.
-    if (isUnavailable(error) && asked.idempotencyKey === undefined) cancelLater(engine, account, id)
-    throw error
+    if (isUnheard(error) && asked.idempotencyKey === undefined) cancelLater(engine, account, id)
+    throw asked.idempotencyKey !== undefined && isConflict(error) ? usedUp() : error
   }
+  if (answer.isReplay) engine.deciding.noteRepeat(decision)
   decision.credits = creditsOf(answer.balance, cost, answer.deficit)
   if (!answer.ok) {
     await engine.settling.undoAll(decision.reservation!.id)
@@ -92,7 +93,7 @@ async function countAsUsed(engine: Engine, decision: Decision): Promise<void> {
   try {
     await engine.settling.settle(decision.reservation!.id, 'commit')
   } catch (error) {
-    if (!isUnavailable(error)) throw error
+    if (!isUnheard(error)) throw error
     decision.degraded = true
   }
 }
@@ -109,8 +110,18 @@ function cancelLater(engine: Engine, account: string, id: string, attempt = 0): 
   })
 }
 
-function isUnavailable(error: unknown): boolean {
+/** Nobody heard what became of the call. */
+function isUnheard(error: unknown): boolean {
   return TollgateError.isInstance(error) && (error.code === 'STORE_UNAVAILABLE' || error.code === 'ABORTED')
+}
+
+function isConflict(error: unknown): boolean {
+  return TollgateError.isInstance(error) && error.code === 'IDEMPOTENCY_CONFLICT'
+}
+
+/** The ledger speaks of an id that follows from the key, and that nobody was told. */
+function usedUp(): TollgateError {
+  return new TollgateError('IDEMPOTENCY_CONFLICT', 'idempotencyKey: it was used with another request, or for a reservation that was settled since; use a new key', { field: 'idempotencyKey' })
 }
 
 function announced(engine: Engine, request: TollgateRequest, action: Action, decision: Decision): Decision {
@@ -185,7 +196,7 @@ async function holdNothing(engine: Engine, account: string, id: string, signal: 
     await engine.askLedger(account, { kind: 'hold', id, amount: 0, ttlMs: DEFAULT_TTL_MS }, signal)
   } catch (error) {
     // It was committed before.
-    if (!(TollgateError.isInstance(error) && error.code === 'IDEMPOTENCY_CONFLICT')) throw error
+    if (!isConflict(error)) throw error
   }
 }
 

@@ -35,7 +35,7 @@ export class Deadlines {
       for (const onOver of waiting) onOver()
     })
     const turn = (this.#turn = { at, waiting, cancel })
-    // It comes after the promises of this turn.
+    // It comes with the turn's end, at the latest: calls that follow have a timer of their own.
     process.nextTick(() => this.#close(turn))
     return turn
   }

@@ -59,7 +59,7 @@ export class Deciding {
     const now = this.#engine.config.clock.now()
     const facts = this.#engine.factsOf(request.subject, record, program, now)
     const charges = this.compile({ ...inquiry, facts }, now)
-    if (inquiry.unread !== undefined) this.#outages.assertOpenWithout(inquiry.unread, charges)
+    if (inquiry.unread !== undefined) this.#outages.assertOpenWithout(inquiry.unread, request, program, charges)
     // A unit of capacity is given back by its reservation's id, so it needs one even when it is consumed at once.
     const isStanding = action === 'consume' && program.hasCapacity && charges.charges.some(({ kind }) => kind === CellKind.capacity)
     if (isStanding) return this.#consumeStanding({ ...inquiry, action: 'reserve', asked: 'consume', facts }, charges, now)
@@ -143,7 +143,7 @@ export class Deciding {
     const { admitted, at } = outcome
     const decision = decisionOf(program, request, mode, charges, outcome, facts.overrides, config, degraded?.shares)
     decision.degraded = degraded !== undefined || outcome.uncounted === true || inquiry.unread !== undefined
-    if (outcome.isRepeat) this.#repeats.add(decision)
+    if (outcome.isRepeat) this.noteRepeat(decision)
     // Nobody knows how they stand.
     if (degraded?.policy === 'open') decision.limits = []
     if (inquiry.isKnown && admitted && command.action !== 'check') record?.nowKnown(request.subject)
@@ -153,7 +153,7 @@ export class Deciding {
     if (command.reservation && admitted) {
       const { id, ttlMs } = command.reservation
       decision.reservation = new OpenReservation(this.#engine.settling, id, at + ttlMs)
-      record?.reserved(request, program, decision, charges, isShared, id, at + ttlMs)
+      if (!outcome.isRepeat) record?.reserved(request, program, decision, charges, isShared, id, at + ttlMs)
     } else if (command.reservation && decision.allowed) {
       // Shadow mode would have denied: the caller still gets a reservation to settle, of nothing.
       return reserveNothing(this.#engine, inquiry, command, decision)
@@ -166,7 +166,11 @@ export class Deciding {
     return decision
   }
 
-  /** Whether the store had admitted it before. */
+  /** The store, or the ledger, had admitted it before. */
+  noteRepeat(decision: Decision): void {
+    this.#repeats.add(decision)
+  }
+
   isRepeat(decision: Decision): boolean {
     return this.#repeats.has(decision)
   }

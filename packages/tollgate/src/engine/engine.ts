@@ -152,10 +152,11 @@ export class Engine {
   }
 
   async #decideSeveral(request: TollgateRequest, action: Action): Promise<Decision> {
-    const program = this.programOf(request.subject, request.plan, await this.recordOf(request.subject, request.signal))
+    const program = await this.programFor(request.subject, request.plan, request.signal)
     const cost = costOf(program, request)
-    if (cost > 0 && modeFor(this.rollout, request.subject) !== 'off') return decideWithCredits(this, request, action, program, cost)
-    const credits = freeCredits(this, request, program, action)
+    const isOff = modeFor(this.rollout, request.subject) === 'off'
+    if (cost > 0 && !isOff) return decideWithCredits(this, request, action, program, cost)
+    const credits = isOff ? undefined : freeCredits(this, request, program, action)
     const decision = await decideTogether(this, request, action, credits && { credits })
     if (decision.violations.length === 0) this.deciding.warn(decision)
     this.announce(request, action, decision)
@@ -193,13 +194,13 @@ export class Engine {
     if (!isUnavailable(error)) throw error
     const last = this.config.subjects.lastKnown?.(request.subject)
     if (last) return this.#decideFor(last.record, request, action, part)
-    if (request.plan === undefined && this.config.defaultPlanOf(request.subject) === undefined) throw error
+    if (!this.#hasPlanAnyway(request.subject, request.plan)) throw error
     return this.#decideFor(undefined, request, action, part, error)
   }
 
   /** The team that is stored with a subject shares its limits, and its credits, as if each request named it: once a plan is stored of it. */
   async #decideWithTeam(request: TollgateRequest, team: string, action: Action): Promise<Decision> {
-    const hasPlan = this.storedPlan(await this.recordOf(team, request.signal)) !== undefined
+    const hasPlan = this.storedPlan(await this.recordOf(team, request.signal, true)) !== undefined
     return this.#decideAll({ ...request, also: hasPlan ? [team] : [] }, action)
   }
 
@@ -212,7 +213,7 @@ export class Engine {
     const mode = modeFor(this.rollout, request.subject)
     const cost = part === undefined ? costOf(program, request) : 0
     if (cost > 0 && mode !== 'off') return decideWithCredits(this, request, action, program, cost)
-    const credits = part === undefined ? freeCredits(this, request, program, action) : undefined
+    const credits = part === undefined && mode !== 'off' ? freeCredits(this, request, program, action) : undefined
     const inquiry = { request, program, mode, action, part, ...(credits && { credits }), ...(unread !== undefined && { unread }) }
     return mode === 'off' ? passUnlimited(this, inquiry) : this.deciding.decide(inquiry, record)
   }
@@ -250,19 +251,41 @@ export class Engine {
    * @throws STORE_UNAVAILABLE, OVERLOADED, ABORTED
    */
   subjectOf(subject: string, signal?: AbortSignal, isFresh?: boolean): MaybePromise<SubjectRecord | undefined> {
-    this.#subjectsGuard.assertRoom()
+    if (this.#subjectsBreaker.isOpen) throw this.#subjectsBreaker.refusal()
     const found = this.config.subjects.get(subject, isFresh)
-    return isPromise(found) ? this.#subjectsGuard.within(found, signal) : found
+    if (!isPromise(found)) return found
+    try {
+      this.#subjectsGuard.assertRoom()
+    } catch (error) {
+      // What was asked already is heard by nobody.
+      found.catch(() => {})
+      throw error
+    }
+    return this.#subjectsGuard.within(found, signal)
   }
 
-  /** The same for a decision: what was known last, or nothing, where the store is away. */
-  async recordOf(subject: string, signal?: AbortSignal): Promise<SubjectRecord | undefined> {
+  /**
+   * The same for a decision: what was known last, where the store is away.
+   * @param isNeeded whether it matters that nothing may be known
+   * @throws STORE_UNAVAILABLE where it is needed, ABORTED
+   */
+  async recordOf(subject: string, signal: AbortSignal | undefined, isNeeded: boolean): Promise<SubjectRecord | undefined> {
     try {
       return await this.subjectOf(subject, signal)
     } catch (error) {
-      if (!isUnavailable(error)) throw error
-      return this.config.subjects.lastKnown?.(subject)?.record
+      const last = this.config.subjects.lastKnown?.(subject)
+      if (!isUnavailable(error) || (isNeeded && !last)) throw error
+      return last?.record
     }
+  }
+
+  /** `programOf`, whatever is stored: what was known last counts where that cannot be read. */
+  async programFor(subject: string, named: string | undefined, signal: AbortSignal | undefined): Promise<Program> {
+    return this.programOf(subject, named, await this.recordOf(subject, signal, !this.#hasPlanAnyway(subject, named)))
+  }
+
+  #hasPlanAnyway(subject: string, named: string | undefined): boolean {
+    return (named ?? this.config.defaultPlanOf(subject)) !== undefined
   }
 
   /** @throws STORE_UNAVAILABLE at the deadline, OVERLOADED, ABORTED */

@@ -106,6 +106,31 @@ describe('when what is stored of subjects cannot be read', () => {
     expect(degraded).toEqual(['closed'])
   })
 
+  it('who has periods of its own is refused: new ones would begin', async () => {
+    const clock = controlledClock(START_AT)
+    const subjects = new ScriptedSubjects()
+    subjects.behaviour = 'fails'
+    const tollgate = createTollgate({ plans: { free: { rank: 0, limits: { monthly: quota({ limit: 1, every: 'month', anchor: 'subject' }) } } }, defaultPlan: 'free', subjects, clock })
+    await expect(tollgate.consume({ subject: 'u' })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    subjects.behaviour = 'answers'
+    expect((await tollgate.consume({ subject: 'u' })).allowed).toBe(true)
+    subjects.behaviour = 'fails'
+    expect((await tollgate.consume({ subject: 'u' })).allowed).toBe(false)
+  })
+
+  it('a team that is not known is not left out, nor a plan that is stored taken for none', async () => {
+    const clock = controlledClock(START_AT)
+    const subjects = new ScriptedSubjects()
+    subjects.records.set('u', { plan: 'pro', team: 'team:1' })
+    subjects.records.set('team:1', { plan: 'free' })
+    const tollgate = createTollgate({ plans: plans('local'), subjects, clock })
+    const get = subjects.get.bind(subjects)
+    subjects.get = async (subject) => (subject.startsWith('team:') || subject === 'z' ? Promise.reject(new Error('connection refused')) : get(subject))
+    for (const request of [{ subject: 'u' }, { subject: 'z', also: ['u'] }]) await expect(tollgate.consume(request)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    subjects.get = get
+    expect((await tollgate.consume({ subject: 'u' })).limits.map(({ subject }) => subject)).toEqual([undefined, 'team:1'])
+  })
+
   it('no call waits longer than its deadline, or its caller', async () => {
     const { subjects, tollgate, clock } = makeWith('local')
     subjects.behaviour = 'hangs'

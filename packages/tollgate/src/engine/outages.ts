@@ -1,4 +1,5 @@
 import type { Charges } from '../compile/charges.ts'
+import type { Program } from '../compile/program.ts'
 import type { DecideCommand, MaybePromise, Outcome } from '../stores/store.ts'
 import type { Deciding } from './deciding.ts'
 import type { Engine } from './engine.ts'
@@ -7,7 +8,7 @@ import { type StoreInquiry, withAnchor } from './inquiry.ts'
 import { isOfRecord } from './restoring.ts'
 import { LOCAL_ID } from './reservation.ts'
 import { Shares, unlimited } from './shares.ts'
-import type { Decision } from './types.ts'
+import type { Decision, TollgateRequest } from './types.ts'
 import { passUnlimited } from './uncounted.ts'
 
 /** Why and how a decision is made without the store. */
@@ -44,10 +45,12 @@ export class Outages {
 
   /**
    * What is stored of a subject cannot be read: its limits decide whether it is taken for one of whom nothing is stored.
-   * @throws the error, under the policy `closed`, and where it is no sign that the store is away
+   * Not where its own periods are counted from an instant that only that says: it would begin new ones.
+   * @throws the error, under the policy `closed`, and for a subject with periods of its own
    */
-  assertOpenWithout(error: unknown, charges: Charges): void {
-    const policy = failurePolicyOf(charges)
+  assertOpenWithout(error: unknown, { subject }: TollgateRequest, program: Program, charges: Charges): void {
+    const isUnanchored = program.isAnchored && this.#engine.config.store.knownAnchor(this.#engine.keyOf(subject)) === undefined
+    const policy = isUnanchored ? 'closed' : failurePolicyOf(charges)
     this.#engine.events.emit('degraded', { error, policy })
     if (policy === 'closed') throw error
   }

@@ -33,6 +33,15 @@ export function notRestoredSince(at: number, now: number): Charge {
   return restoredFor(Math.max(1, now - at))
 }
 
+/** What brings a subject's totals back, and whether something was settled since they were read, which they then lack. */
+export interface Lost {
+  readonly command: DecideCommand | undefined
+  isOutdated(): boolean
+}
+
+/** Of so many subjects it is known whether they were settled while they were loaded. */
+const MAX_SETTLEMENTS = 10_000
+
 const NO_USES: readonly QuotaUse[] = []
 const NO_AMOUNTS: UsageEvent['amounts'] = {}
 
@@ -47,7 +56,10 @@ export class Recording {
   readonly #plans = new Map<Program, PlanFacts>()
   #last: PlanFacts | undefined
   readonly #absent = new Map<string, number>()
-  readonly #loading = new Map<string, Promise<DecideCommand | undefined>>()
+  readonly #loading = new Map<string, Promise<Lost>>()
+  /** Settlements so far, and by subject the number of its last: counters that did not know it left them to the record. */
+  #settlements = 0
+  readonly #lastSettlement = new Map<string, number>()
   readonly #open = new Map<string, { readonly event: NewEvent; expiresAt: number }>()
   #isWatching = false
   #failure: Error | undefined
@@ -84,6 +96,7 @@ export class Recording {
       return
     }
     this.#open.delete(id)
+    this.#noteSettlement(subject.slice(this.#keyPrefix.length))
     const kind = action === 'commit' ? 'commit' : 'release'
     const { plan, amounts, operation, dimensions, mode = 'enforce', isShared } = memo
     const program = this.#catalog.lookup(plan)
@@ -112,10 +125,10 @@ export class Recording {
    * @param now the store's time, where that is known
    * @throws what the record throws; for a second after that at once
    */
-  lost(subject: string, now = this.#clock.now()): Promise<DecideCommand | undefined> {
+  lost(subject: string, now = this.#clock.now()): Promise<Lost> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const absentSince = this.#absent.get(subject)
-    if (absentSince !== undefined && performance.now() - absentSince < ABSENT_MS) return NOTHING_LOST
+    if (absentSince !== undefined && performance.now() - absentSince < ABSENT_MS) return Promise.resolve(this.#lostSince(subject, this.#settlements, undefined))
     let loading = this.#loading.get(subject)
     if (!loading) {
       loading = this.#load(subject, now).finally(() => this.#loading.delete(subject))
@@ -150,7 +163,15 @@ export class Recording {
     return this.#recorder.close()
   }
 
-  async #load(subject: string, now: number): Promise<DecideCommand | undefined> {
+  #noteSettlement(subject: string): void {
+    this.#absent.delete(subject)
+    this.#lastSettlement.delete(subject)
+    this.#lastSettlement.set(subject, ++this.#settlements)
+    if (this.#lastSettlement.size > MAX_SETTLEMENTS) this.#lastSettlement.delete(this.#lastSettlement.keys().next().value!)
+  }
+
+  async #load(subject: string, now: number): Promise<Lost> {
+    const before = this.#settlements
     // What is on its way to the record counts too.
     if (this.#recorder.has(subject)) await this.#recorder.flush()
     const recorded = await this.#store.totals(subject, now)
@@ -159,7 +180,11 @@ export class Recording {
       if (this.#absent.size >= MAX_ABSENT) this.#absent.clear()
       this.#absent.set(subject, performance.now())
     }
-    return command
+    return this.#lostSince(subject, before, command)
+  }
+
+  #lostSince(subject: string, settlements: number, command: DecideCommand | undefined): Lost {
+    return { command, isOutdated: () => (this.#lastSettlement.get(subject) ?? 0) > settlements }
   }
 
   /** Totals, counted as one request: with a mark that lets it pass once. */
@@ -237,7 +262,6 @@ export class Recording {
   }
 }
 
-const NOTHING_LOST = Promise.resolve(undefined)
 
 interface PlanFacts {
   readonly program: Program

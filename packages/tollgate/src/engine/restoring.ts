@@ -1,10 +1,9 @@
 import { TollgateError } from '../errors/index.ts'
-import type { DecideCommand } from '../stores/store.ts'
 import type { Engine } from './engine.ts'
 import { isUnavailable, type StoreGuard } from './guard.ts'
-import type { Recording } from './recording.ts'
+import type { Lost, Recording } from './recording.ts'
 
-const MAX_ATTEMPTS = 4
+const MAX_ATTEMPTS = 8
 
 /** It was the record that did not answer: the counters are well. */
 export function isOfRecord(error: unknown): boolean {
@@ -28,16 +27,17 @@ export class Restoring {
     // A store may first have to forget an anchor that it believed to know, or be in another period by its own clock.
     let at: number | undefined
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const lost = await this.#lost(subject, at, signal)
-      if (!lost) return
-      const outcome = await this.#engine.askStore((store) => store.decide(lost), signal)
+      const { command, isOutdated } = await this.#lost(subject, at, signal)
+      if (isOutdated()) continue
+      if (!command) return
+      const outcome = await this.#engine.askStore((store) => store.decide(command), signal)
       if (!outcome.stale) return
       at = outcome.at
     }
-    throw new TollgateError('OVERLOADED', 'what is on record of the subject could not be brought back: the clocks of this process and its store are too far apart', { retryAfterMs: 1000 })
+    throw new TollgateError('OVERLOADED', 'what is on record of the subject could not be brought back: it is settled too fast, or the clocks of this process and its store are too far apart', { retryAfterMs: 1000 })
   }
 
-  async #lost(subject: string, at: number | undefined, signal: AbortSignal | undefined): Promise<DecideCommand | undefined> {
+  async #lost(subject: string, at: number | undefined, signal: AbortSignal | undefined): Promise<Lost> {
     this.#guard.assertRoom()
     try {
       return await this.#guard.within(this.#record.lost(subject, at), signal)

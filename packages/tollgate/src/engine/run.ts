@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { invalidRequest, show, TollgateError } from '../errors/index.ts'
 import { DEFAULT_TTL_MS, validateAmounts } from '../compile/request.ts'
 import type { Engine } from './engine.ts'
+import { isUnavailable } from './guard.ts'
 import { inProgress } from './receipts.ts'
 import type { Decision, Names, Settlement, TollgateRequest } from './types.ts'
 
@@ -18,7 +19,8 @@ export type RunResult<T, N extends Names = Names> =
 
 /**
  * Reserves, runs, and commits or releases. The hold is extended for as long as the work takes. With an idempotency key work is
- * done once: what failed may be tried again with it.
+ * done once: what failed may be tried again with it. Several processes know that of each other by a counter store that keeps
+ * receipts, as Redis does, or by shared `receipts`.
  */
 export async function run<T>(engine: Engine, request: TollgateRequest, work: (spend: Spend) => T | Promise<T>): Promise<RunResult<T>> {
   if (typeof work !== 'function') throw invalidRequest('work', `${show(work)} cannot be run; use a function`)
@@ -104,8 +106,10 @@ function keepHold(engine: Engine, id: string, ttlMs: number): () => void {
         () => {
           if (isHeld) extendLater()
         },
-        // Settled, or the store is down: then the hold ends when it said it would.
-        () => {},
+        (error: unknown) => {
+          // Settled, it needs no hold any more. A store that is away may be back before the hold ends.
+          if (isHeld && isUnavailable(error)) extendLater()
+        },
       )
     })
   }

@@ -1,6 +1,7 @@
 import { assertInteger, assertText, MAX_TTL_MS, validateAmounts } from '../compile/request.ts'
 import { show, TollgateError } from '../errors/index.ts'
 import type { MaybePromise, SettleCommand, SettleOutcome, StoredReservation } from '../stores/store.ts'
+import { LATE_COMMIT_MS } from '../stores/settlement.ts'
 import { settleCredits } from './credits.ts'
 import type { Engine } from './engine.ts'
 import { aborted, isPromise, isUnavailable, type StoreGuard } from './guard.ts'
@@ -67,10 +68,12 @@ export class Settling {
   }
 
   /** The settlement of several subjects may have broken off after the first: whoever tries again completes it. */
-  async #finish({ status, memo }: StoredReservation): Promise<void> {
+  async #finish({ status, memo, settledAt }: StoredReservation): Promise<void> {
     const action = status === 'committed' ? 'commit' : 'release'
     for (const linked of memo.linked ?? []) await this.#settleInStore(linked, action, { amounts: memo.amounts, onlyOpen: true })
-    if (memo.credits) await settleCredits(this.#engine, memo.credits, memo.plan, action, { amounts: memo.amounts })
+    // What was free would be spent anew, once the ledger has forgotten that it was spent.
+    const isForgotten = memo.credits?.isFree === true && this.#engine.config.clock.now() - settledAt! > LATE_COMMIT_MS
+    if (memo.credits && !isForgotten) await settleCredits(this.#engine, memo.credits, memo.plan, action, { amounts: memo.amounts })
   }
 
   /** Of several subjects, capacity may stand in another's reservation than the one that the caller knows. */

@@ -90,7 +90,7 @@ function orderOf({ subject }: Other): number {
 async function restrict(engine: Engine, part: TollgateRequest, plan: string | undefined): Promise<TollgateRequest> {
   const { plan: _plan, operation, dimensions, amounts, current: _current, ...rest } = part
   const restricted: TollgateRequest = plan === undefined ? rest : { ...rest, plan }
-  const { vocabulary } = engine.programOf(part.subject, plan, await engine.recordOf(part.subject, part.signal))
+  const { vocabulary } = await engine.programFor(part.subject, plan, part.signal)
   if (operation !== undefined && (vocabulary.operations?.has(operation) ?? true)) restricted.operation = operation
   if (dimensions) restricted.dimensions = pick(dimensions as Record<string, string>, vocabulary.dimensions)
   if (amounts) restricted.amounts = pick(amounts as Record<string, number>, vocabulary.meters)

@@ -15,7 +15,6 @@ import { recordAt, type SubjectRecord, type SubjectStore } from './subjects.ts'
 import type { CommitOptions, Decision, Names, PlanFacts, PlanView, Settlement, TollgateRequest, Usage } from './types.ts'
 import { type Explanation, explain, usageOf } from './usage.ts'
 
-
 /**
  * One engine: plans, a store and the state of its subjects. Denials are values; what is thrown is a `TollgateError`.
  */
@@ -80,7 +79,7 @@ export class Tollgate<N extends Names = Names> {
   async explain(request: TollgateRequest<N>): Promise<Explanation> {
     this.#assertSubject(request?.subject)
     await this.#engine.restoring?.restoreToLook(request.subject)
-    return explain(this.#engine, request as TollgateRequest, await this.#engine.recordOf(request.subject, request.signal))
+    return explain(this.#engine, request as TollgateRequest, await this.#engine.recordOf(request.subject, request.signal, false))
   }
 
   /** Forgets what the subject used, of one limit or of all. Open reservations stay open and hold nothing. */

@@ -21,12 +21,14 @@ export function passUnlimited(engine: Engine, inquiry: Inquiry, isDegraded = fal
   return decision
 }
 
-/** Nothing is held, so this process's own counters can keep the reservation when the store cannot. */
+/** Nothing is held, and nobody pays, so this process's own counters can keep the reservation when the store cannot. */
 export async function reserveNothing(engine: Engine, inquiry: Inquiry, command: DecideCommand, decision: Decision): Promise<Decision> {
-  const reservation = { ...command.reservation! }
+  const { credits: _, ...memo } = command.reservation!.memo
+  const reservation = { ...command.reservation!, memo }
   const nothing = { ...command, charges: [], reservation, unlessUnknown: false }
+  let isRepeat = false
   try {
-    if (!decision.degraded) await engine.askStore((store) => store.decide(nothing), inquiry.request.signal)
+    if (!decision.degraded) isRepeat = (await engine.askStore((store) => store.decide(nothing), inquiry.request.signal)).isRepeat === true
   } catch (error) {
     if (!isUnavailable(error)) throw error
     decision.degraded = true
@@ -36,9 +38,11 @@ export async function reserveNothing(engine: Engine, inquiry: Inquiry, command: 
     engine.localStore().decide(nothing)
   }
   const expiresAt = command.now + reservation.ttlMs
-  engine.record?.reserved(inquiry.request, inquiry.program, decision, undefined, inquiry.part?.isShared === true, reservation.id, expiresAt)
+  if (!isRepeat) engine.record?.reserved(inquiry.request, inquiry.program, decision, undefined, inquiry.part?.isShared === true, reservation.id, expiresAt)
   engine.announceOne(inquiry, decision)
-  return { ...decision, reservation: new OpenReservation(engine.settling, reservation.id, expiresAt) }
+  const reserved = { ...decision, reservation: new OpenReservation(engine.settling, reservation.id, expiresAt) }
+  if (isRepeat) engine.deciding.noteRepeat(reserved)
+  return reserved
 }
 
 /** A reservation that holds nothing, for a request that passes although it would have been denied. */

@@ -67,7 +67,7 @@ export async function explain(engine: Engine, request: TollgateRequest, stored: 
     const base = { limit: limit.name, kind: limit.kind }
     const state = own.find(({ limit: name }) => name === limit.name)
     if (decision.mode === 'off') return { ...base, applies: false, passes: true, reason: 'limits are off for this subject' }
-    if (!state && decision.degraded) return { ...base, applies: false, passes: true, reason: 'the store is unavailable, and the limits fail open' }
+    if (!state && decision.degraded && decision.limits.length === 0) return { ...base, applies: false, passes: true, reason: 'the store is unavailable, and the limits fail open' }
     if (!state) return { ...base, applies: false, passes: true, reason: mismatchOf(limit, request) }
     const violated = decision.violations.some(({ limit: name, kind, subject }) => name === limit.name && kind === limit.kind && subject === undefined)
     const max = decision.degraded && state.max !== Infinity ? state.max : (record?.overrides?.[limit.name] ?? limit.max)

@@ -165,6 +165,25 @@ describe.each(DIALECTS)('the record in %s', (dialect) => {
       await tollgate.close()
     })
 
+    it('of what is committed while they are read are not lost', async () => {
+      const before = new MemoryStore()
+      const first = engine(before)
+      await chat(first, 'u', 100)
+      const ids: string[] = []
+      for (let i = 0; i < 10; i++) ids.push((await first.reserve({ subject: 'u', operation: 'chat', amounts: { tokens: 10 } })).reservation!.id)
+      await first.flush()
+      const store = new MemoryStore()
+      store.resume(before.keep(clock.now()), clock.now())
+      const again = engine(store)
+      await Promise.all(ids.map(async (id, i) => {
+        for (let turns = 0; turns < i; turns++) await new Promise((resolve) => setImmediate(resolve))
+        await Promise.all([again.commit(id), chat(again, 'u', 1)])
+      }))
+      await again.flush()
+      expect([await used(again, 'u', 'monthly'), await used(again, 'u', 'daily')]).toEqual([210, 21])
+      expect(await used(engine(), 'u', 'monthly')).toBe(210)
+    })
+
     it('survive names of any characters', async () => {
       const tollgate = engine()
       const subject = 'user:"\\ é'

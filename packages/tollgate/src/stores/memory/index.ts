@@ -188,7 +188,7 @@ export class MemoryStore implements CounterStore {
   resume(kept: string, now: number): void {
     for (const each of readKept(kept)) {
       const reservation: MemoryReservation = { ...each, serial: ++this.#serial }
-      if (forgottenAt(reservation) <= now) continue
+      if (forgottenAt(reservation) <= now || this.#reservations.get(each.id, now)) continue
       this.#holdAgain(reservation, now)
       this.#reservations.add(reservation)
       if (reservation.isStanding) this.#reservations.settle(reservation, now)
@@ -210,7 +210,7 @@ export class MemoryStore implements CounterStore {
     const cell = newCell()
     for (const c of held) {
       this.#records.locate(row, c, cell)
-      if (!isStanding) addHold(this.#records.ownHolds(row), cell.id, serial, c.amount, Math.min(chargedAt, now), expiresAt, c.kind === CellKind.quota ? c.startAt : 0)
+      if (!isStanding) addHold(this.#records.ownHolds(row), cell.id, serial, c.amount, Math.min(chargedAt, now), expiresAt - Math.max(0, chargedAt - now), c.kind === CellKind.quota ? c.startAt : 0)
       else if (c.kind === CellKind.capacity) apply(c, cell, now, newVerdict())
     }
   }

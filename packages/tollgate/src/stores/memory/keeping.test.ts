@@ -85,6 +85,22 @@ describe('what a store kept when its process ended', () => {
     expect((await tollgate.consume(agent)).allowed).toBe(true)
   })
 
+  it('is taken up once, and holds no longer after the clock was set back', async () => {
+    const { clock, start } = make()
+    const before = start()
+    await before.tollgate.consume(agent)
+    await before.tollgate.reserve({ ...tokens, ttlMs: 60_000 })
+    const kept = before.store.keep(clock.now())
+    clock.set(clock.now() - HOUR_MS)
+    const { store, tollgate, used } = start(kept)
+    store.resume(kept, clock.now())
+    expect(await used()).toMatchObject({ agents: 1, daily: 4, parallel: 1 })
+    clock.advance(60_000)
+    expect(await used()).toMatchObject({ agents: 1, daily: 0, parallel: 0 })
+    expect((await tollgate.consume(agent)).allowed).toBe(true)
+    expect((await tollgate.consume(agent)).allowed).toBe(false)
+  })
+
   it('tells when there is something new to keep', async () => {
     const { start } = make()
     const { store, tollgate } = start()

@@ -124,6 +124,7 @@ R[i]=k and {(string.gsub(k.directory,'%x%x',function(x) return string.char(tonum
 end`,
   },
 ))
+
 function scriptFrom(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') }
 }

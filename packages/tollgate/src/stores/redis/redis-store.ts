@@ -178,7 +178,6 @@ export class RedisStore implements CounterStore {
 
 const ACTIONS = { commit: 'c', release: 'r', undo: 'u', extend: 'e' } as const
 const NO_BYTES = Buffer.alloc(0)
-/** A record that was reset still says which plan its subject has, and when its own periods start. */
 /** What Redis says when it cannot serve anybody, whatever is asked. */
 const AWAY = /\b(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|NOREPLICAS|BUSY)\b/
 
@@ -191,6 +190,7 @@ function understood<T>(read: () => T): T {
   }
 }
 
+/** A record that was reset still says which plan its subject has, and when its own periods start. */
 const RESET_KEEPS_MS = FOR_EVER_MS
 
 function look(c: Charge, raw: Buffer, at: number): Verdict {
