@@ -7,7 +7,7 @@ import { fingerprintOf } from './receipts.ts'
 import type { TollgateRequest } from './types.ts'
 
 /** What a store is asked. */
-export function commandOf(engine: Engine, inquiry: Inquiry & Pick<StoreInquiry, 'isKnown'>, charges: readonly Charge[], now: number): DecideCommand {
+export function commandOf(engine: Engine, inquiry: Inquiry & Partial<Pick<StoreInquiry, 'isKnown'>>, charges: readonly Charge[], now: number): DecideCommand {
   const { store, catalog } = engine.config
   const { request, program, action, asked, part, isKnown } = inquiry
   const command: DecideCommand = { subject: engine.keyOf(request.subject), plan: program.id, charges, now, action }

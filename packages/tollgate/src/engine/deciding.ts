@@ -54,16 +54,16 @@ export class Deciding {
   }
 
   /** @param record what is stored of the subject */
-  decide(inquiry: Inquiry, record: SubjectRecord | undefined): MaybePromise<Decision> {
-    const { request, program, action } = inquiry
+  decide({ request, program, mode, action, asked, part, credits, unread }: Inquiry, record: SubjectRecord | undefined): MaybePromise<Decision> {
     const now = this.#engine.config.clock.now()
     const facts = this.#engine.factsOf(request.subject, record, program, now)
-    const charges = this.compile({ ...inquiry, facts }, now)
-    if (inquiry.unread !== undefined) this.#outages.assertOpenWithout(inquiry.unread, request, program, charges)
+    const inquiry: StoreInquiry = { request, program, mode, action, asked, part, credits, unread, facts, isKnown: false, isReplayed: false }
+    const charges = this.compile(inquiry, now)
+    if (unread !== undefined) this.#outages.assertOpenWithout(unread, request, program, charges)
     // A unit of capacity is given back by its reservation's id, so it needs one even when it is consumed at once.
     const isStanding = action === 'consume' && program.hasCapacity && charges.charges.some(({ kind }) => kind === CellKind.capacity)
-    if (isStanding) return this.#consumeStanding({ ...inquiry, action: 'reserve', asked: 'consume', facts }, charges, now)
-    return this.#ask({ ...inquiry, facts }, charges, now)
+    if (isStanding) return this.#consumeStanding({ ...inquiry, action: 'reserve', asked: 'consume' }, charges, now)
+    return this.#ask(inquiry, charges, now)
   }
 
   compile({ program, request, facts }: StoreInquiry, now: number): Charges {
@@ -123,7 +123,7 @@ export class Deciding {
     return this.#askAfter(this.#engine.replay.before(subject, signal), inquiry, command, charges, { isReplayed: true })
   }
 
-  async #askAfter(done: Promise<void>, inquiry: StoreInquiry, command: DecideCommand, charges: Charges, then: Pick<StoreInquiry, 'isKnown' | 'isReplayed'>): Promise<Decision> {
+  async #askAfter(done: Promise<void>, inquiry: StoreInquiry, command: DecideCommand, charges: Charges, then: Partial<Pick<StoreInquiry, 'isKnown' | 'isReplayed'>>): Promise<Decision> {
     // The scratch is used again meanwhile.
     const kept = copied(charges)
     try {

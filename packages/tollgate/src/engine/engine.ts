@@ -214,7 +214,7 @@ export class Engine {
     const cost = part === undefined ? costOf(program, request) : 0
     if (cost > 0 && mode !== 'off') return decideWithCredits(this, request, action, program, cost)
     const credits = part === undefined && mode !== 'off' ? freeCredits(this, request, program, action) : undefined
-    const inquiry = { request, program, mode, action, part, ...(credits && { credits }), ...(unread !== undefined && { unread }) }
+    const inquiry: Inquiry = { request, program, mode, action, asked: undefined, part, credits, unread }
     return mode === 'off' ? passUnlimited(this, inquiry) : this.deciding.decide(inquiry, record)
   }
 

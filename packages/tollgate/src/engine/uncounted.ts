@@ -47,7 +47,7 @@ export async function reserveNothing(engine: Engine, inquiry: Inquiry, command: 
 
 /** A reservation that holds nothing, for a request that passes although it would have been denied. */
 export async function emptyReservation(engine: Engine, request: TollgateRequest, plan: string): Promise<OpenReservation> {
-  const inquiry = { request, program: engine.config.catalog.find(plan), mode: 'shadow', action: 'reserve', part: { linked: [] } } as const
+  const inquiry = { request, program: engine.config.catalog.find(plan), mode: 'shadow', action: 'reserve', asked: undefined, part: { linked: [] }, credits: undefined, unread: undefined } as const
   const decision = await passUnlimited(engine, inquiry)
   return decision.reservation as OpenReservation
 }
